@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ledger import canonical
+from ledger import canonical, merkle
 from ledger.certificate import Certificate
 from ledger.crypto import sha256
 from ledger.ids import BlockHash, Epoch, Hash, Height, TxId, hash_from_hex
@@ -74,6 +74,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             header = msgspec.convert(value, cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"header: {error}") from None
+        if len(value) != len(cls.__struct_fields__):
+            raise ValueError("header: a member is missing")
         header.check()
         return header
 
@@ -136,3 +138,12 @@ class BlockRef(msgspec.Struct, frozen=True):
 def transaction_ids(block: Block) -> tuple[TxId, ...]:
     """Ids of the block's transactions: SHA-256 of their compact bytes."""
     return tuple(TxId(sha256(data)) for data in block.transactions)
+
+
+def body_matches(block: Block, header: Header) -> bool:
+    """Whether the body is the one that the header commits to: transactions, evidence, commit."""
+    return (
+        merkle.root(transaction_ids(block)).hex() == header.tx_root
+        and merkle.root(block.evidence).hex() == header.evidence_root
+        and commit_hash(block.commit).hex() == header.commit_hash
+    )

@@ -1,8 +1,9 @@
 """Canonical JSON (RFC 8785, JCS) for what outsiders check: headers, receipts, genesis, records.
 
 The ledger's own objects hold ASCII member names, strings, integers, booleans and null. For these
-msgspec's deterministic order is RFC 8785 and is used because it is fast; `encode_any` is the whole
-standard, floats and UTF-16 key order included, for documents that others made.
+msgspec's sorted order is RFC 8785 and is used because it is fast (its deterministic order is not:
+it leaves the fields of structs as declared); `encode_any` is the whole standard, floats and UTF-16
+key order included, for documents that others made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import rfc8785
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder()
 
 

@@ -35,6 +35,7 @@ INTEGER_MAX: Final = 2**53 - 1
 """Largest magnitude of an integer in I-JSON (RFC 7493 section 2.2)."""
 
 CHAIN_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
+CHAIN_ID: Final = re.compile(CHAIN_NAME.pattern + r":[0-9a-f]{32}", re.ASCII)
 PARTY_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?", re.ASCII)
 JTI: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CODE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)

@@ -34,8 +34,8 @@ class Store(Protocol):
         """Add writes (None deletes) to the batch that the next flush makes durable."""
         ...
 
-    def staged(self) -> bool:
-        """Whether a flush would write anything."""
+    def has_staged(self, prefix: bytes = b"") -> bool:
+        """Whether a flush would write a key that begins with `prefix`."""
         ...
 
     def flush(self) -> None:
@@ -93,8 +93,8 @@ class MemoryStore:
     def stage(self, writes: Mapping[bytes, bytes | None]) -> None:
         self._staged.update(writes)
 
-    def staged(self) -> bool:
-        return bool(self._staged)
+    def has_staged(self, prefix: bytes = b"") -> bool:
+        return any(key.startswith(prefix) for key in self._staged)
 
     def flush(self) -> None:
         for key, value in self._staged.items():

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger import base64url, canonical
 from ledger.crypto import sha256
-from ledger.ids import Epoch, Hash, MemberIndex
+from ledger.ids import INTEGER_MAX, PUBLIC_KEY_BYTES, Epoch, Hash, MemberIndex
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +45,8 @@ class ValidatorSet:
     """The members of one epoch, in the order that gives them their index."""
 
     def __init__(self, epoch: Epoch, members: tuple[Member, ...]) -> None:
-        """Raises ValueError when empty or when two members share a vote key or a name."""
+        """Raises ValueError when empty, when two members share a vote key or a name, or when a
+        vote key is not 32 bytes."""
         if not members:
             raise ValueError("a validator set needs at least one member")
         keys = [member.vote_key for member in members]
@@ -55,6 +56,8 @@ class ValidatorSet:
         self.epoch = epoch
         self.members = members
         self.vote_keys = tuple(member.vote_key_bytes() for member in members)
+        if any(len(key) != PUBLIC_KEY_BYTES for key in self.vote_keys):
+            raise ValueError("a vote key of a validator set is not 32 bytes")
 
     def __len__(self) -> int:
         return len(self.members)
@@ -103,6 +106,8 @@ class ValidatorSet:
             raise ValueError(f"validator set: {error}") from None
         if document.type != "muniment-validators-v1":
             raise ValueError(f"validator set: unknown type {document.type!r}")
+        if not 0 <= document.epoch <= INTEGER_MAX:
+            raise ValueError("validator set: epoch is out of range")
         return cls(Epoch(document.epoch), document.members)
 
 

@@ -1,0 +1,52 @@
+# Every target sets up what it needs. See README.md.
+SHELL := /bin/sh
+PY := .venv/bin/python
+SEEDS ?= 300
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-once test check sim sim-long mutants bench soak coverage lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+setup: ## make .venv with munimentd and muniment
+	@sh scripts/setup.sh
+
+demo: setup ## four agencies commit real documents; stays up on a terminal
+	@$(PY) -m scripts.demo
+
+demo-once: setup ## the same, and ends
+	@$(PY) -m scripts.demo --once
+
+test: setup ## every test that needs no Debian package
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests
+
+check: setup ## formatting, lint, types, import contracts, house rules
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy --no-error-summary
+	@.venv/bin/lint-imports --no-cache | tail -n 4
+	@$(PY) -m pytest -q -p no:cacheprovider tests/test_house.py
+
+sim: setup ## SEEDS=2000: seeded simulation of whole networks
+	@$(PY) -m tests.sim --seeds $(SEEDS)
+
+sim-long: setup ## 100,000 seeds
+	@$(PY) -m tests.sim --seeds 100000
+
+mutants: setup ## plant known bugs; the simulator must find each
+	@$(PY) -m tests.sim.mutants
+
+bench: setup ## BENCH=load|failover|tree
+	@$(PY) -m benchmarks $(or $(BENCH),load)
+
+coverage: setup ## branch coverage of consensus/ and ledger/
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -q tests/ledger tests/consensus tests/sim
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
+
+lock: setup ## write requirements.lock anew
+	@sh scripts/lock.sh
+
+clean: ## remove .venv and caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

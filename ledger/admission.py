@@ -1,0 +1,131 @@
+"""Admission: whether a transaction can be in a block at all (docs/spec/formats.md, section 3).
+
+The reasons are tested in the order of the specification's table. `parse` needs no state;
+`admit` is what a node asks before it takes a transaction from a client.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import msgspec
+
+from ledger import marks, modules, transaction
+from ledger.crypto import Verifier
+from ledger.ids import ChainId, TxId
+from ledger.operation import Operation
+from ledger.parameters import Parameters
+from ledger.parties import KeyStatus, Party, PartyKey, find_owner, find_party
+from ledger.state import Reader
+from ledger.transaction import Inadmissible, Transaction
+
+
+class Replayed(Inadmissible):
+    """TX_REPLAYED: `first` is the transaction that used (iss, jti)."""
+
+    def __init__(self, first: TxId) -> None:
+        super().__init__("TX_REPLAYED", f"iss and jti were used by {first.hex()}")
+        self.first = first
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A transaction that is right as far as it can be told without the state."""
+
+    transaction: Transaction
+    operations: tuple[Operation, ...]
+
+
+def parse(raw: bytes, parameters: Parameters, chain: ChainId) -> Admitted:
+    """The stateless rules, TX_TOO_LARGE to TX_WRONG_CHAIN. Raises Inadmissible."""
+    decoded = transaction.decode(
+        raw, bytes_max=parameters.transaction_bytes_max, operations_max=parameters.operations_max
+    )
+    operations = modules.parse_operations(decoded)
+    if decoded.aud != chain:
+        raise Inadmissible("TX_WRONG_CHAIN", f"aud: want {chain}, got {decoded.aud}")
+    return Admitted(decoded, operations)
+
+
+def resolve(tx: Transaction, state: Reader) -> tuple[Party, PartyKey]:
+    """The submitter and the key it names. Raises Inadmissible: TX_UNKNOWN_KEY, TX_KEY_REVOKED."""
+    party = find_party(state, tx.iss)
+    key = None if party is None else party.key(tx.kid)
+    if party is None or key is None:
+        _refuse_unlisted(tx, state)
+    if not key.can_sign:
+        raise Inadmissible("TX_UNKNOWN_KEY", "kid names a key that cannot sign")
+    if key.status is not KeyStatus.ACTIVE:
+        raise Inadmissible("TX_KEY_REVOKED", f"the key was {key.status.value}")
+    return party, key
+
+
+def _refuse_unlisted(tx: Transaction, state: Reader) -> NoReturn:
+    """A party lists only its newest keys out of force; `key/<kid>` remembers them all."""
+    owner = find_owner(state, tx.kid)
+    if owner is None or owner.party != tx.iss:
+        raise Inadmissible("TX_UNKNOWN_KEY", f"kid is not registered to {tx.iss}")
+    raise Inadmissible("TX_KEY_REVOKED", f"the key was {owner.status.value}")
+
+
+def resolve_key(tx: Transaction, state: Reader) -> bytes:
+    """Public key (32 bytes) that the signature must verify under. Raises as `resolve` does."""
+    return resolve(tx, state)[1].public_key
+
+
+def check_signature(tx: Transaction, public_key: bytes, verifier: Verifier) -> None:
+    """Raises Inadmissible: TX_SIGNATURE_INVALID."""
+    if not verifier.verify(public_key, tx.signing_input, tx.signature):
+        raise Inadmissible("TX_SIGNATURE_INVALID", "the signature is not the key's")
+
+
+def check_time(tx: Transaction, time_ms: int, parameters: Parameters) -> None:
+    """Raises Inadmissible: TX_EXPIRED, TX_EXPIRY_TOO_FAR. `time_ms` is the block's time."""
+    expiry_ms = tx.exp * 1000
+    if time_ms >= expiry_ms:
+        raise Inadmissible("TX_EXPIRED", f"exp {tx.exp} is at or before {time_ms} ms")
+    if expiry_ms > time_ms + parameters.expiry_ahead_max_ms:
+        raise Inadmissible(
+            "TX_EXPIRY_TOO_FAR", f"exp: want at most {parameters.expiry_ahead_max_ms} ms ahead"
+        )
+
+
+def check_replay(tx: Transaction, state: Reader, time_ms: int) -> None:
+    """Raises Replayed when (iss, jti) has a live mark."""
+    first = marks.find_mark(state, tx.iss, tx.jti, time_ms)
+    if first is not None:
+        raise Replayed(first)
+
+
+def check_quota(count: int, parameters: Parameters) -> None:
+    """Raises Inadmissible: PARTY_MARKS_FULL. `count` is the marks of the party's agency."""
+    if count >= parameters.marks_per_party_max:
+        raise Inadmissible(
+            "PARTY_MARKS_FULL", f"the agency has {count} live marks; wait until some expire"
+        )
+
+
+def check_current(tx: Transaction, state: Reader, time_ms: int, parameters: Parameters) -> None:
+    """TX_EXPIRED to PARTY_MARKS_FULL. Raises Inadmissible; Replayed carries the first id."""
+    check_time(tx, time_ms, parameters)
+    check_replay(tx, state, time_ms)
+    party = find_party(state, tx.iss)
+    agency = tx.iss if party is None else party.agency
+    check_quota(marks.count_marks(state, agency), parameters)
+
+
+def admit(
+    admitted: Admitted,
+    state: Reader,
+    time_ms: int,
+    parameters: Parameters,
+    verifier: Verifier | None,
+) -> None:
+    """All rules that need the state. Raises Inadmissible.
+
+    Without a verifier the signature is taken to be valid: it was verified before.
+    """
+    tx = admitted.transaction
+    key = resolve(tx, state)[1]
+    if verifier is not None:
+        check_signature(tx, key.public_key, verifier)
+    check_current(tx, state, time_ms, parameters)

@@ -1,0 +1,229 @@
+"""Executes blocks: (state, transactions) -> (state, entries), the same on every validator.
+
+Order within a block: marks expire; a new epoch's set takes over; evidence is noted; transactions
+run. A proposer and the validators run the same code; only what becomes of an inadmissible
+transaction differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ledger import admission, canonical, entry
+from ledger.admission import Admitted
+from ledger.crypto import Verifier, sha256
+from ledger.ids import ChainId, Epoch, Height, TxId
+from ledger.marks import Marks
+from ledger.modules.system import NEXT_VALIDATORS_KEY
+from ledger.operation import Context, Refusal
+from ledger.parameters import Parameters
+from ledger.parties import Party, party_key
+from ledger.state import Draft, State
+from ledger.system_state import evidence_key, open_epoch
+from ledger.transaction import Inadmissible, Transaction
+from ledger.validators import ValidatorSet
+
+
+class BlockInvalid(ValueError):
+    """No correct proposer makes this block. `reason` is stable."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """A transaction that the proposer left out for good."""
+
+    admitted: Admitted
+    why: Inadmissible
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """What a block does."""
+
+    state: State
+    """Sealed state after the block; `state.writes` go to the store."""
+    entries: tuple[bytes, ...]
+    """Canonical JSON, the leaves of receipts_root: transactions, then the epoch's close."""
+    included: tuple[Admitted, ...]
+    """The block's transactions. Those neither here nor dropped did not fit."""
+    dropped: tuple[Dropped, ...]
+    evidence: tuple[bytes, ...]
+    """The block's evidence, in rising order."""
+    next_validators: ValidatorSet | None
+    """The set that the next block opens, when this one closes the epoch."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One block being executed."""
+
+    parent: State
+    draft: Draft
+    marks: Marks
+    validators: ValidatorSet
+    height: Height
+    time_ms: int
+    known_valid: Container[TxId]
+    entries: list[bytes] = field(default_factory=list)
+
+
+class Executor:
+    """The rules of one chain. Holds no state."""
+
+    def __init__(self, chain: ChainId, parameters: Parameters, verifier: Verifier) -> None:
+        self._chain = chain
+        self._parameters = parameters
+        self._verifier = verifier
+
+    def execute(
+        self,
+        parent: State,
+        *,
+        epoch: Epoch,
+        validators: ValidatorSet,
+        height: Height,
+        time_ms: int,
+        transactions: Sequence[Admitted],
+        evidence: Sequence[bytes] = (),
+        known_valid: Container[TxId] = frozenset(),
+        select: bool = False,
+    ) -> Execution:
+        """Run a block of `epoch`, in which `validators` are in force, on the state before it.
+
+        `known_valid` holds ids whose signature has been verified; an id fixes its kid, and a kid
+        its key, so that verdict never changes. With `select` (proposer) inadmissible transactions
+        and evidence are left out, and the block ends before it exceeds a cap; without it they
+        raise BlockInvalid.
+        """
+        assert epoch == validators.epoch, "the validator set is another epoch's"
+        draft = parent.draft()
+        run = _Run(parent, draft, Marks(draft, height), validators, height, time_ms, known_valid)
+        run.marks.expire(parent, time_ms)
+        open_epoch(draft, validators, height)
+        noted = self._note_evidence(run, evidence, select=select)
+        room = self._parameters.block_bytes_max - sum(len(item) for item in noted)
+        draft.savepoint()
+        included: list[Admitted] = []
+        dropped: list[Dropped] = []
+        for admitted in transactions:
+            room -= len(admitted.transaction.raw)
+            if room < 0 or len(included) >= self._parameters.block_transactions_max:
+                if select:
+                    break
+                raise BlockInvalid("BLOCK_TOO_LARGE", "more transactions than the caps allow")
+            try:
+                party = self._check(run, admitted.transaction)
+            except Inadmissible as why:
+                if not select:
+                    raise BlockInvalid(why.reason, why.detail) from why
+                dropped.append(Dropped(admitted, why))
+                room += len(admitted.transaction.raw)
+                continue
+            self._apply(run, admitted, party)
+            included.append(admitted)
+        following = self._close_epoch(run)
+        run.marks.write()
+        return Execution(
+            draft.seal(), tuple(run.entries), tuple(included), tuple(dropped), noted, following
+        )
+
+    def _check(self, run: _Run, tx: Transaction) -> Party:
+        """The submitter, when the transaction may be in the block here. Raises Inadmissible."""
+        party, key = admission.resolve(tx, run.parent)
+        if run.draft.wrote(party_key(tx.iss)):
+            # Active before the block is not enough: the key must be so in block order.
+            party, key = admission.resolve(tx, run.draft)
+        if tx.id not in run.known_valid:
+            admission.check_signature(tx, key.public_key, self._verifier)
+        admission.check_time(tx, run.time_ms, self._parameters)
+        admission.check_replay(tx, run.draft, run.time_ms)
+        admission.check_quota(run.marks.count(party.agency), self._parameters)
+        return party
+
+    def _apply(self, run: _Run, admitted: Admitted, party: Party) -> None:
+        """Run all operations or none; either way (iss, jti) is used up."""
+        tx = admitted.transaction
+        draft = run.draft
+        run.marks.add(tx, party.agency)
+        draft.savepoint()
+        context = Context(
+            draft,
+            self._chain,
+            run.height,
+            run.time_ms,
+            self._parameters,
+            run.validators,
+            self._verifier,
+            tx,
+            party,
+        )
+        results: list[dict[str, Any]] = []
+        index = len(run.entries)
+        for operation in admitted.operations:
+            outcome = operation.apply(operation.fields, context)
+            if isinstance(outcome, Refusal):
+                draft.rollback()
+                run.entries.append(
+                    entry.refused_entry(run.height, index, tx.id, outcome.reason, context.index)
+                )
+                return
+            results.append(outcome)
+            context.index += 1
+        draft.savepoint()
+        run.entries.append(entry.committed_entry(run.height, index, tx.id, results))
+
+    def _close_epoch(self, run: _Run) -> ValidatorSet | None:
+        value = run.draft.get(NEXT_VALIDATORS_KEY)
+        if value is None:
+            return None
+        following = ValidatorSet.from_json(canonical.decode(value))
+        run.entries.append(
+            entry.epoch_entry(run.height, len(run.entries), following.epoch, following.hash)
+        )
+        return following
+
+    def _note_evidence(
+        self, run: _Run, evidence: Sequence[bytes], *, select: bool
+    ) -> tuple[bytes, ...]:
+        """Write the evidence keys. That evidence convicts is for the caller to verify."""
+        ordered = sorted(set(evidence))
+        if not select and ordered != list(evidence):
+            raise BlockInvalid("EVIDENCE_INVALID", "not in strictly rising order")
+        noted: list[bytes] = []
+        for item in ordered:
+            key = evidence_key(item)
+            if run.draft.get(key) is not None:
+                if not select:
+                    raise BlockInvalid("EVIDENCE_INVALID", f"{sha256(item).hex()} is known")
+                continue
+            try:
+                document = _evidence_decoder.decode(item)
+            except msgspec.DecodeError as error:
+                if not select:
+                    raise BlockInvalid("EVIDENCE_INVALID", str(error)) from None
+                continue
+            value = {
+                "height": run.height,
+                "kind": document.kind,
+                "member": document.member,
+                "epoch": document.epoch,
+            }
+            run.draft.put(key, canonical.encode(value))
+            noted.append(item)
+        return tuple(noted)
+
+
+class _EvidenceDocument(msgspec.Struct, frozen=True):
+    kind: str
+    epoch: int
+    member: int
+
+
+_evidence_decoder = msgspec.json.Decoder(_EvidenceDocument)

@@ -1,0 +1,139 @@
+"""The store on LevelDB. The only file that imports plyvel."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import plyvel
+
+from ledger.overlay import merge
+from ledger.store import StoreDamaged
+
+_WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+_CACHE_BYTES: Final = 64 * 1024 * 1024
+_BLOOM_BITS: Final = 10
+
+
+class LevelStore:
+    """`ledger.store.Store` in one LevelDB directory, held open by one process."""
+
+    def __init__(self, directory: Path, *, create_if_missing: bool = False) -> None:
+        """Open the database. Raises StoreDamaged, or OSError when the disk or a lock refuses.
+
+        Without `create_if_missing` a missing database is damage: a node that came up on an empty
+        directory would otherwise start again from genesis and sign a second time.
+        """
+        self._directory = directory
+        if create_if_missing:
+            directory.mkdir(parents=True, exist_ok=True)
+        elif not (directory / "CURRENT").is_file():
+            raise StoreDamaged(f"store {directory}: there is no database; restore or init it")
+        self._staged: dict[bytes, bytes | None] = {}
+        with self._faults():
+            self._db = plyvel.DB(
+                str(directory),
+                create_if_missing=create_if_missing,
+                paranoid_checks=True,
+                write_buffer_size=_WRITE_BUFFER_BYTES,
+                lru_cache_size=_CACHE_BYTES,
+                bloom_filter_bits=_BLOOM_BITS,
+            )
+        # A bound method saves two look-ups on the hottest call of all.
+        self._read: Callable[[bytes], bytes | None] = self._db.get
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self._staged:
+            return self._staged[key]
+        try:
+            return self._read(key)
+        except plyvel.Error as error:
+            raise self._fault(error) from error
+
+    def scan(
+        self, prefix: bytes, start: bytes = b"", *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        changed = {
+            key: value
+            for key, value in self._staged.items()
+            if key.startswith(prefix) and (not start or (key <= start if reverse else key >= start))
+        }
+        return merge(self._durable(prefix, start, reverse), changed, reverse=reverse)
+
+    def _durable(self, prefix: bytes, start: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        low: bytes | None = max(prefix, start)
+        high, include_high = _after(prefix), False
+        if reverse:
+            # plyvel yields nothing when the last entry equals `start` of a reverse iterator.
+            low = None
+            if start and (high is None or start < high):
+                high, include_high = start, True
+        with (
+            self._faults(),
+            self._db.iterator(
+                start=low, stop=high, include_stop=include_high, reverse=reverse
+            ) as entries,
+        ):
+            for key, value in entries:
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+
+    def stage(self, writes: Mapping[bytes, bytes | None]) -> None:
+        self._staged.update(writes)
+
+    def has_staged(self, prefix: bytes = b"") -> bool:
+        return any(key.startswith(prefix) for key in self._staged)
+
+    def flush(self) -> None:
+        """Raises OSError (ENOSPC when the disk is full) and StoreDamaged; all stays staged then."""
+        if not self._staged:
+            return
+        with self._faults(), self._db.write_batch(transaction=True, sync=True) as batch:
+            for key, value in self._staged.items():
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+        self._staged = {}
+
+    def discard(self) -> None:
+        self._staged = {}
+
+    def size(self) -> int:
+        return sum(file.stat().st_size for file in self._directory.iterdir() if file.is_file())
+
+    def close(self) -> None:
+        self._staged = {}
+        self._db.close()
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except plyvel.Error as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> Exception:
+        """LevelDB's own errors in the terms of `ledger.store`."""
+        text = str(error)
+        where = f"store {self._directory}: {text}"
+        if "No space left" in text:
+            return OSError(errno.ENOSPC, where)
+        if isinstance(error, plyvel.IOError) and not _is_damage(text):
+            return OSError(errno.EIO, where)
+        return StoreDamaged(where)
+
+
+def _is_damage(text: str) -> bool:
+    """LevelDB reports a lost table file as an I/O error; it is damage all the same."""
+    return "No such file" in text or "Corruption" in text
+
+
+def _after(prefix: bytes) -> bytes | None:
+    """The least key above every key that begins with `prefix`, or None when there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None

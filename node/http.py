@@ -1,0 +1,124 @@
+"""HTTP: JSON-RPC, health and metrics. One of the two importers of aiohttp."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from node import methods
+from node.jsonrpc import Dispatcher, Method, openrpc
+from node.methods.node import API_VERSION
+from node.methods.parameters import Nothing
+from node.metrics import CONTENT_TYPE
+from node.service import NodeService
+
+_log = structlog.get_logger("http")
+_JSON = "application/json"
+
+
+class HttpDoor:
+    """The client port and the metrics port of one node."""
+
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+        served = methods.all_methods(service)
+        served.append(Method("rpc.discover", Nothing, self._discover, "This document (OpenRPC)."))
+        self.document = openrpc(served, API_VERSION)
+        self._dispatcher = Dispatcher(
+            served, service.config.rpc.batch_max, self._count, self._failed
+        )
+        self._open = 0
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when a port is taken."""
+        config = self._service.config
+        app = web.Application(client_max_size=config.rpc.body_bytes_max)
+        for path in ("/", "/rpc/v1"):
+            app.router.add_post(path, self._rpc)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/openrpc.json", self._openrpc)
+        await self._listen(app, config.rpc.listen)
+        if config.metrics.listen:
+            metrics = web.Application()
+            metrics.router.add_get("/metrics", self._metrics)
+            await self._listen(metrics, config.metrics.listen)
+
+    async def _listen(self, app: web.Application, address: str) -> None:
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=75, shutdown_timeout=2.0, lingering_time=1.0
+        )
+        await runner.setup()
+        host, _, port = address.rpartition(":")
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=256)
+        await site.start()
+        self._runners.append(runner)
+
+    async def stop(self) -> None:
+        """Close the ports; requests under way get two seconds."""
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+
+    # ----- JSON-RPC
+
+    async def _rpc(self, request: web.Request) -> web.StreamResponse:
+        config = self._service.config.rpc
+        if request.content_type != _JSON:
+            return _refusal(415, "send Content-Type: application/json")
+        if not self._host_allowed(request.host):
+            return _refusal(403, "this Host is not in rpc.allowed_hosts")
+        if self._open >= config.connections_max:
+            return _refusal(503, "too many requests at once; try later")
+        self._open += 1
+        try:
+            body = await request.read()
+            answer = await self._dispatcher.answer(body)
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, f"want at most {config.body_bytes_max} bytes")
+        finally:
+            self._open -= 1
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(body=answer, content_type=_JSON)
+
+    def _host_allowed(self, host: str) -> bool:
+        allowed = self._service.config.rpc.allowed_hosts
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        return not allowed or name in allowed or host in allowed
+
+    async def _discover(self, params: Nothing) -> object:
+        """The OpenRPC document of this node."""
+        return self.document
+
+    def _count(self, method: str, code: str) -> None:
+        counts = self._service.counts.rpc
+        counts[(method, code)] = counts.get((method, code), 0) + 1
+
+    @staticmethod
+    def _failed(method: str, error: Exception) -> None:
+        _log.error("method failed", method=method, exc_info=error)
+
+    # ----- health, metrics, document
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        reasons = self._service.readiness()
+        body = msgspec.json.encode({"ready": not reasons, "reasons": reasons})
+        return web.Response(status=503 if reasons else 200, body=body, content_type=_JSON)
+
+    async def _openrpc(self, request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self.document), content_type=_JSON)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        response = web.Response(body=self._service.metrics.render())
+        response.headers["Content-Type"] = CONTENT_TYPE
+        return response
+
+
+def _refusal(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text + "\n")

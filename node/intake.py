@@ -1,0 +1,151 @@
+"""Admission of transactions, from clients and from peers, into the mempool. Pure.
+
+Each signature is verified once by this node. What may become admissible with a later block (an
+unknown key, an expiry too far ahead) is kept for another try and never blamed on a peer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from ledger.admission import (
+    Admitted,
+    Replayed,
+    check_quota,
+    check_replay,
+    check_signature,
+    check_time,
+    parse,
+    resolve,
+)
+from ledger.crypto import Verifier, sha256
+from ledger.ids import TxId
+from ledger.marks import count_marks
+from ledger.transaction import Inadmissible
+from node.chain import Chain
+from node.mempool import Mempool, Waiting
+from node.outputs import Outcome
+
+RETRY_MAX = 1_000
+EXPIRED_MAX = 20_000
+STATELESS = frozenset(
+    {
+        "TX_TOO_LARGE",
+        "TX_MALFORMED",
+        "TX_HEADER_INVALID",
+        "TX_PAYLOAD_INVALID",
+        "TX_TOO_MANY_OPERATIONS",
+        "TX_UNKNOWN_OPERATION",
+        "TX_SCHEMA_INVALID",
+        "TX_WRONG_CHAIN",
+        "TX_SIGNATURE_INVALID",
+    }
+)
+"""Reasons that hold whatever block comes next: a peer that passes such a transaction on is at
+fault."""
+RETRIED = frozenset({"TX_UNKNOWN_KEY", "TX_EXPIRY_TOO_FAR"})
+
+
+@dataclass(slots=True)
+class Intake:
+    """Decides what enters the mempool and why the rest does not."""
+
+    chain: Chain
+    mempool: Mempool
+    verifier: Verifier
+    retry: deque[bytes] = field(default_factory=lambda: deque(maxlen=RETRY_MAX))
+    expired: OrderedDict[TxId, None] = field(default_factory=OrderedDict)
+
+    def admit(self, raw: bytes, mono_ms: int, wall_ms: int) -> tuple[Outcome, Waiting | None]:
+        """Take one transaction or say why not; the second part is set when it is new here."""
+        txid = TxId(sha256(raw))
+        if txid in self.mempool or self.chain.archive.location(txid) is not None:
+            return Outcome(txid, "known", "", ""), None
+        try:
+            waiting = self._check(raw, mono_ms, wall_ms)
+        except Inadmissible as error:
+            if error.reason in RETRIED:
+                self.retry.append(raw)
+            return Outcome(_first_of(error, txid), "", error.reason, error.detail), None
+        self.mempool.add(waiting)
+        return Outcome(txid, "accepted", "", ""), waiting
+
+    def check(self, raw: bytes, mono_ms: int, wall_ms: int) -> Outcome:
+        """What `admit` would say; nothing changes."""
+        txid = TxId(sha256(raw))
+        if txid in self.mempool or self.chain.archive.location(txid) is not None:
+            return Outcome(txid, "known", "", "")
+        try:
+            self._check(raw, mono_ms, wall_ms)
+        except Inadmissible as error:
+            return Outcome(_first_of(error, txid), "", error.reason, error.detail)
+        return Outcome(txid, "accepted", "", "")
+
+    def _check(self, raw: bytes, mono_ms: int, wall_ms: int) -> Waiting:
+        chain = self.chain
+        admitted = parse(raw, chain.parameters, chain.id)
+        transaction = admitted.transaction
+        party, key = resolve(transaction, chain.state)
+        check_signature(transaction, key.public_key, self.verifier)
+        time_ms = max(chain.header.time_ms, wall_ms)
+        check_time(transaction, time_ms, chain.parameters)
+        check_replay(transaction, chain.state, time_ms)
+        other = self.mempool.same_mark(transaction.iss, transaction.jti)
+        if other is not None:
+            raise Replayed(other)
+        marks = count_marks(chain.state, party.agency) + self.mempool.of_agency(party.agency)
+        check_quota(marks, chain.parameters)
+        full = self.mempool.room_for(party.agency, len(raw))
+        if full:
+            raise Inadmissible(full, "the node has too many waiting transactions; try later")
+        return Waiting(admitted, party.agency, mono_ms)
+
+    def retry_all(self, mono_ms: int, wall_ms: int) -> list[Waiting]:
+        """Try again what an earlier state did not admit; at most one pass."""
+        again = list(self.retry)
+        self.retry.clear()
+        taken: list[Waiting] = []
+        for raw in again:
+            _, waiting = self.admit(raw, mono_ms, wall_ms)
+            if waiting is not None:
+                taken.append(waiting)
+        return taken
+
+    def committed(self, transactions: tuple[Admitted, ...], keys_changed: bool) -> None:
+        """Forget what a block consumed, and what its key changes made inadmissible."""
+        gone: list[TxId] = []
+        for admitted in transactions:
+            transaction = admitted.transaction
+            gone.append(transaction.id)
+            other = self.mempool.same_mark(transaction.iss, transaction.jti)
+            if other is not None and other != transaction.id:
+                gone.append(other)
+        self.mempool.remove(gone)
+        if keys_changed:
+            self.recheck()
+
+    def recheck(self) -> None:
+        """Drop waiting transactions whose key is no longer active or whose mark is taken."""
+        gone: list[TxId] = []
+        for waiting in self.mempool.all():
+            transaction = waiting.admitted.transaction
+            try:
+                resolve(transaction, self.chain.state)
+                check_time(transaction, self.chain.header.time_ms, self.chain.parameters)
+                check_replay(transaction, self.chain.state, self.chain.header.time_ms)
+            except Inadmissible:
+                gone.append(transaction.id)
+        self.mempool.remove(gone)
+
+    def expire(self, wall_ms: int) -> None:
+        """Drop what no later block can hold, and remember that it expired."""
+        for txid in self.mempool.expire(max(wall_ms, self.chain.header.time_ms)):
+            self.expired[txid] = None
+            if len(self.expired) > EXPIRED_MAX:
+                self.expired.popitem(last=False)
+
+
+def _first_of(error: Inadmissible, txid: TxId) -> TxId:
+    """The id to answer with: of a replay, the first transaction's."""
+    return error.first if isinstance(error, Replayed) else txid

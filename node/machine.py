@@ -1,0 +1,218 @@
+"""Machine: consensus, mempool, gossip, catch-up and chain as one event -> outputs machine. Pure.
+
+The asyncio runtime and the simulator both drive this; there is no other way in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from consensus import messages
+from consensus.core import Core
+from consensus.events import Now, Received, Started, TimerFired, Work
+from consensus.verify import RemoteFault, StaleEpoch
+from ledger.ids import MemberIndex
+from ledger.store import Store
+from node import serving, wire
+from node.chain import Chain
+from node.intake import STATELESS, Intake
+from node.interpreter import Interpreter
+from node.outputs import (
+    Answer,
+    BroadcastFrame,
+    Charge,
+    Frames,
+    NodeEvent,
+    Output,
+    PeerDown,
+    PeerUp,
+    SendFrame,
+    Submitted,
+    Tick,
+)
+from p2p import wire as peer_wire
+from p2p.gossip import Gossip, Outgoing
+from p2p.wire import BLOCKS, CONSENSUS, TRANSACTIONS, Fault, PeerFault
+
+OFFER_AGE_MS = 1_000
+"""Transactions that wait this long are offered to every peer again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Milliseconds after which a waiting transaction is a reason to complain."""
+
+    request_ms: int = 4_000
+
+
+class Machine:
+    """One node without clock, socket or disk."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        core: Core,
+        intake: Intake,
+        gossip: Gossip,
+        store: Store,
+        patience: Patience,
+    ) -> None:
+        self.chain = chain
+        self.core = core
+        self.intake = intake
+        self.mempool = intake.mempool
+        self.gossip = gossip
+        self.store = store
+        self.interpreter = Interpreter(chain, core, intake, store)
+        self._patience = patience
+        self._now = Now(0, 0)
+        self._pending = False
+        self._view = (0, 0)
+
+    def handle(self, event: NodeEvent, now: Now) -> list[Output]:
+        """Take one event and return what the world must do, in order."""
+        self._now = now
+        self.interpreter.now = now
+        match event:
+            case Started() | TimerFired():
+                self.interpreter.run(event)
+            case Frames(peer, frames):
+                self._frames(peer, frames)
+            case PeerUp(peer):
+                self.interpreter.catch_up()
+            case PeerDown(peer):
+                self.gossip.peer_down(peer)
+            case Submitted(transactions, ticket):
+                self._submitted(transactions, ticket)
+            case Tick():
+                self._tick()
+            case _:
+                assert_never(event)
+        self._update_work()
+        return self.interpreter.take()
+
+    def _emit(self, output: Output) -> None:
+        self.interpreter.out.append(output)
+
+    # ----- frames
+
+    def _frames(self, peer: str, frames: tuple[tuple[int, bytes], ...]) -> None:
+        for channel, payload in frames:
+            try:
+                if channel == CONSENSUS:
+                    self._consensus_frame(peer, payload)
+                elif channel == TRANSACTIONS:
+                    self._transactions_frame(peer, payload)
+                elif channel == BLOCKS:
+                    self._blocks_frame(peer, payload)
+            except StaleEpoch:
+                continue
+            except RemoteFault as fault:
+                self._emit(Charge(peer, PeerFault(Fault.SIGNATURE_INVALID, str(fault))))
+            except PeerFault as fault:
+                self._emit(Charge(peer, fault))
+            except ValueError as fault:
+                self._emit(Charge(peer, PeerFault(Fault.MALFORMED, str(fault))))
+
+    def _consensus_frame(self, peer: str, payload: bytes) -> None:
+        message = messages.decode(payload)
+        if isinstance(message, messages.Status | messages.Heartbeat):
+            # Before the epoch check: a node that slept through an epoch learns from it whom to ask.
+            self.interpreter.catchup.claim(peer, message.committed)
+        self.chain.authenticator.check(message)
+        index = self._index(peer)
+        if isinstance(message, messages.Checkpoint) and not self.interpreter.checkpoint(message):
+            raise RemoteFault("checkpoint: another root than the one computed here")
+        self.interpreter.run(Received(index, message))
+
+    def _index(self, peer: str) -> MemberIndex:
+        for index, member in enumerate(self.chain.validators.members):
+            if member.name == peer:
+                return MemberIndex(index)
+        raise StaleEpoch  # an observer or a member of another epoch: no voice here
+
+    def _transactions_frame(self, peer: str, payload: bytes) -> None:
+        message = peer_wire.decode_gossip(payload)
+        actions = self.gossip.received(peer, message, self._now.mono_ms)
+        for txid, raw in actions.check:
+            outcome, _ = self.intake.admit(raw, self._now.mono_ms, self._now.wall_ms)
+            if outcome.reason in STATELESS:
+                self.gossip.bad(txid)
+                self._emit(Charge(peer, PeerFault(Fault.TRANSACTION_INVALID, outcome.reason)))
+            elif outcome.reason:
+                self.gossip.forget(txid)
+        for fault in actions.faults:
+            self._emit(Charge(peer, fault))
+        self._say(actions.replies)
+
+    def _say(self, outgoing: list[Outgoing]) -> None:
+        for to, message in outgoing:
+            payload = peer_wire.encode(message)
+            if to is None:
+                self._emit(BroadcastFrame(TRANSACTIONS, payload))
+            else:
+                self._emit(SendFrame(to, TRANSACTIONS, payload))
+
+    def _blocks_frame(self, peer: str, payload: bytes) -> None:
+        message = wire.decode(payload)
+        answer: wire.Message | None = None
+        match message:
+            case wire.WantBodies():
+                answer = serving.bodies(self.chain, message)
+            case wire.WantBlock():
+                answer = serving.block(self.chain, message)
+            case wire.WantBlocks():
+                answer = serving.blocks(self.chain, message)
+            case wire.Bodies():
+                self.interpreter.bodies_came(message)
+            case wire.BlockAnswer(block):
+                self.interpreter.block_came(block)
+            case wire.Blocks():
+                self.interpreter.blocks_came(peer, message)
+            case _:
+                assert_never(message)
+        if answer is not None:
+            self._emit(SendFrame(peer, BLOCKS, wire.encode(answer)))
+
+    # ----- clients and time
+
+    def _submitted(self, transactions: tuple[bytes, ...], ticket: int) -> None:
+        outcomes = []
+        for raw in transactions:
+            outcome, waiting = self.intake.admit(raw, self._now.mono_ms, self._now.wall_ms)
+            outcomes.append(outcome)
+            if waiting is not None:
+                txid = waiting.admitted.transaction.id
+                self._say(self.gossip.admitted(txid, raw, self._now.mono_ms))
+        self._emit(Answer(ticket, tuple(outcomes)))
+
+    def _tick(self) -> None:
+        now = self._now
+        self.intake.expire(now.wall_ms)
+        self._say(
+            self.gossip.tick(
+                now.mono_ms,
+                lambda: self.mempool.older_than(now.mono_ms, OFFER_AGE_MS, peer_wire.IDS_MAX),
+            )
+        )
+        self.interpreter.ask_again()
+        self.interpreter.catch_up()
+        if not self.mempool.overdue(now.mono_ms, self._patience.request_ms):
+            return
+        self.intake.recheck()  # what became inadmissible is nobody's fault
+        if self.mempool.overdue(now.mono_ms, self._patience.request_ms):
+            self.mempool.excuse(now.mono_ms)
+            self.interpreter.run(Work(pending=True, overdue=True))
+
+    def _update_work(self) -> None:
+        """Tell the core when waiting transactions appear or are gone, or a view begins."""
+        pending = len(self.mempool) > 0
+        replica = self.core.replica
+        view = (replica.epoch, replica.view)
+        if view != self._view:
+            self._view = view
+            self.mempool.excuse(self._now.mono_ms)
+        if pending != self._pending:
+            self._pending = pending
+            self.interpreter.run(Work(pending=pending, overdue=False))
