@@ -83,7 +83,7 @@ class Core:
         elif replica.own_view_change is not None:
             replica.broadcast(replica.own_view_change)
         replica.arm(Timer.STATUS, replica.timeouts.status_active_ms)
-        replica.arm(Timer.IDLE, replica.timeouts.block_interval_max_ms)
+        replica.arm(Timer.IDLE, self._idle_left_ms())
         status = repair.own_status(replica)
         if status is not None:
             replica.broadcast(status)
@@ -185,6 +185,12 @@ class Core:
         self._replay()
 
     # ----- moves
+
+    def _idle_left_ms(self) -> int:
+        """After a start: what is left of the idle interval since the head's time."""
+        timeouts, replica = self.replica.timeouts, self.replica
+        left = replica.head.time_ms + timeouts.block_interval_max_ms - replica.now.wall_ms
+        return max(timeouts.idle_start_ms, min(left, timeouts.block_interval_max_ms))
 
     def _forget(self, height: int) -> None:
         """Votes up to `height` served; the view, the last VIEW-CHANGE and `highest` stay."""

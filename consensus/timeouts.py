@@ -24,6 +24,8 @@ class Timeouts:
     status_active_ms: int = 500
     status_idle_ms: int = 5_000
     block_interval_max_ms: int = 60_000
+    idle_start_ms: int = 500
+    """Shortest wait for an idle block after a start: sessions must open first."""
     pace_max_ms: int = 250
     """Longest pause between loaded blocks; a block of n transactions asks for n ms."""
 

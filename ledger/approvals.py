@@ -5,12 +5,13 @@ docs/spec/operations.md; the text is in docs/spec/formats.md, section 6.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from ledger import base64url
-from ledger.ids import Kid, PartyId
+from ledger.ids import PARTY_ID
 from ledger.jwk import Jwk
 from ledger.operation import Context, Refusal
 from ledger.parties import active_signing_key, find_agency
@@ -22,9 +23,9 @@ APPROVALS_MAX: Final = 64
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One agency's signature."""
 
-    agency: PartyId
-    kid: Kid
-    signature: str
+    agency: Annotated[str, Meta(pattern=rf"^(?:{PARTY_ID.pattern})\Z", max_length=64)]
+    kid: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
+    signature: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{86}\Z")]
     """Ed25519 over the approval text, base64url."""
 
 

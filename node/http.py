@@ -7,9 +7,7 @@ import structlog
 from aiohttp import web
 
 from node import methods
-from node.jsonrpc import Dispatcher, Method, openrpc
-from node.methods.node import API_VERSION
-from node.methods.parameters import Nothing
+from node.jsonrpc import Dispatcher
 from node.metrics import CONTENT_TYPE
 from node.service import NodeService
 
@@ -22,11 +20,8 @@ class HttpDoor:
 
     def __init__(self, service: NodeService) -> None:
         self._service = service
-        served = methods.all_methods(service)
-        served.append(Method("rpc.discover", Nothing, self._discover, "This document (OpenRPC)."))
-        self.document = openrpc(served, API_VERSION)
         self._dispatcher = Dispatcher(
-            served, service.config.rpc.batch_max, self._count, self._failed
+            methods.all_methods(service), service.config.rpc.batch_max, self._count, self._failed
         )
         self._open = 0
         self._runners: list[web.AppRunner] = []
@@ -89,10 +84,6 @@ class HttpDoor:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         return not allowed or name in allowed or host in allowed
 
-    async def _discover(self, params: Nothing) -> object:
-        """The OpenRPC document of this node."""
-        return self.document
-
     def _count(self, method: str, code: str) -> None:
         counts = self._service.counts.rpc
         counts[(method, code)] = counts.get((method, code), 0) + 1
@@ -112,7 +103,7 @@ class HttpDoor:
         return web.Response(status=503 if reasons else 200, body=body, content_type=_JSON)
 
     async def _openrpc(self, request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(self.document), content_type=_JSON)
+        return web.Response(body=msgspec.json.encode(methods.document()), content_type=_JSON)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         response = web.Response(body=self._service.metrics.render())

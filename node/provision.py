@@ -170,7 +170,8 @@ def init_test_network(
         )
     genesis = Genesis(
         name=chain_name,
-        time_ms=time.time_ns() // 1_000_000,
+        # One idle interval ago, so that the first block is due when the network starts.
+        time_ms=time.time_ns() // 1_000_000 - parameters.block_interval_max_ms,
         parameters=parameters,
         agencies=tuple(agencies),
         members=tuple(members),

@@ -16,6 +16,7 @@ Frame: TypeAlias = tuple[int, bytes]
 
 HEADER_BYTES: Final = 5
 _HEADER: Final = Struct(">IB")
+_LENGTH_MAX: Final = tuple(size + 1 for size in PAYLOAD_BYTES_MAX)
 
 
 def encode(channel: int, payload: bytes) -> bytes:
@@ -36,6 +37,8 @@ class FrameDecoder:
     def __init__(self) -> None:
         self.fault: PeerFault | None = None
         self._buffer = bytearray()
+        self._wanted_bytes = HEADER_BYTES
+        """Bytes from the start of the buffer without which nothing can be said."""
         self._channels = CONTROL + 1
 
     def open_all_channels(self) -> None:
@@ -54,40 +57,39 @@ class FrameDecoder:
         frames: list[Frame] = []
         if self.fault is not None:
             return frames
-        source: bytes | bytearray = data
         if self._buffer:
             self._buffer += data
-            source = self._buffer
-        position = self._cut(source, frames, frames_max)
-        if source is self._buffer:
-            del self._buffer[:position]
-        else:
-            self._buffer += source[position:]
+            # A large frame comes in many chunks: nothing is looked at until it may be complete.
+            if len(self._buffer) < self._wanted_bytes:
+                return frames
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        position = self._cut(data, frames, frames_max)
+        if position < len(data):
+            self._buffer += data[position:]
         return frames
 
-    def _cut(self, source: bytes | bytearray, frames: list[Frame], frames_max: int | None) -> int:
-        """Append complete frames to `frames`; return how much of `source` is used up."""
-        position, end = 0, len(source)
-        with memoryview(source) as view:
-            while end - position >= HEADER_BYTES and len(frames) != frames_max:
-                length, channel = _HEADER.unpack_from(view, position)
-                fault = self._header_fault(length, channel)
-                if fault is not None:
-                    self.fault = fault
-                    return end
-                if end - position < length + 4:
-                    break
-                body = position + HEADER_BYTES
-                position += length + 4
-                frames.append((channel, bytes(view[body:position])))
+    def _cut(self, data: bytes, frames: list[Frame], frames_max: int | None) -> int:
+        """Append complete frames to `frames`; return how much of `data` is used up."""
+        position, end = 0, len(data)
+        self._wanted_bytes = HEADER_BYTES
+        while end - position >= HEADER_BYTES and len(frames) != frames_max:
+            length, channel = _HEADER.unpack_from(data, position)
+            if channel >= self._channels or not 0 < length <= _LENGTH_MAX[channel]:
+                self.fault = self._header_fault(length, channel)
+                return end
+            following = position + length + 4
+            if following > end:
+                self._wanted_bytes = length + 4
+                break
+            frames.append((channel, data[position + HEADER_BYTES : following]))
+            position = following
         return position
 
-    def _header_fault(self, length: int, channel: int) -> PeerFault | None:
+    def _header_fault(self, length: int, channel: int) -> PeerFault:
         if length == 0:
             return PeerFault(Fault.MALFORMED, "frame of length 0: no channel")
         if channel >= self._channels:
             return PeerFault(Fault.MALFORMED, f"frame on channel {channel}, not open")
-        if length - 1 > PAYLOAD_BYTES_MAX[channel]:
-            detail = f"channel {channel}: {length - 1} bytes, at most {PAYLOAD_BYTES_MAX[channel]}"
-            return PeerFault(Fault.TOO_LARGE, detail)
-        return None
+        detail = f"channel {channel}: {length - 1} bytes, at most {PAYLOAD_BYTES_MAX[channel]}"
+        return PeerFault(Fault.TOO_LARGE, detail)

@@ -282,6 +282,8 @@ class Session(asyncio.Protocol):
                 if channel == CONTROL:
                     measured_ms = self._control(payload)
                     rtt_ms = rtt_ms if measured_ms is None else measured_ms
+                if self.phase is not Phase.UP:
+                    return  # banned for a control frame
             self._owner.received(self, frames, rtt_ms)
         if self._decoder.fault is not None and self.phase is not Phase.CLOSED:
             self._break(self._decoder.fault)

@@ -166,7 +166,12 @@ class TlsStream:
         if not self.established:
             self._shake_hands()
         chunks: list[bytes] = []
-        while self.established and not self.ended:
+        # Asking only while something is there saves the exception that says nothing is.
+        while (
+            self.established
+            and not self.ended
+            and (self._incoming.pending or self._object.pending())
+        ):
             try:
                 chunk = self._object.read(_READ_BYTES)
             except ssl.SSLWantReadError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from node.jsonrpc import Method
+from typing import Any
+
+from node.jsonrpc import Method, openrpc
 from node.methods import chain, node, party, record, state, transaction
+from node.methods.parameters import Nothing
 from node.service import NodeService
 
 
 def all_methods(service: NodeService) -> list[Method]:
-    """Every method of this node but rpc.discover, which needs the list."""
+    """Every method of a node."""
     return [
         *transaction.methods(service),
         *chain.methods(service),
@@ -16,4 +19,16 @@ def all_methods(service: NodeService) -> list[Method]:
         *record.methods(service),
         *party.methods(service),
         *node.methods(service),
+        Method("rpc.discover", Nothing, discover, "This document (OpenRPC)."),
     ]
+
+
+async def discover(params: Nothing) -> dict[str, Any]:
+    """The OpenRPC document of these methods."""
+    return document()
+
+
+def document() -> dict[str, Any]:
+    """The OpenRPC document; it is the same for every node."""
+    nobody = NodeService.__new__(NodeService)  # methods read the service only when they are called
+    return openrpc(all_methods(nobody), node.API_VERSION)

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger import canonical
 from node import receipts
+from node.archive import Archive
 from node.jsonrpc import NOT_FOUND, Method, RpcError
 from node.methods.parameters import (
     ByHeight,
@@ -46,7 +47,10 @@ def methods(service: NodeService) -> list[Method]:
 class _Chain:
     def __init__(self, service: NodeService) -> None:
         self._service = service
-        self._archive = service.chain.archive
+
+    @property
+    def _archive(self) -> Archive:
+        return self._service.chain.archive
 
     async def block(self, params: ByHeight) -> dict[str, Any]:
         """Header, commit of the parent, transactions, evidence and entries."""

@@ -26,6 +26,17 @@ def methods(service: NodeService) -> list[Method]:
     ]
 
 
+def version_data() -> dict[str, Any]:
+    """Versions of the software, the protocol, the API and of what formats depend on."""
+    return {
+        "software": SOFTWARE,
+        "protocol": PROTOCOL_VERSION,
+        "api": API_VERSION,
+        "python": platform.python_version(),
+        "msgspec": msgspec.__version__,
+    }
+
+
 class _Node:
     def __init__(self, service: NodeService) -> None:
         self._service = service
@@ -84,10 +95,4 @@ class _Node:
 
     async def version(self, params: Nothing) -> dict[str, Any]:
         """Software, peer protocol, API, and what the formats depend on."""
-        return {
-            "software": SOFTWARE,
-            "protocol": PROTOCOL_VERSION,
-            "api": API_VERSION,
-            "python": platform.python_version(),
-            "msgspec": msgspec.__version__,
-        }
+        return version_data()

@@ -63,7 +63,6 @@ def _rejection(outcome: Outcome) -> RpcError:
 class _Transactions:
     def __init__(self, service: NodeService) -> None:
         self._service = service
-        self._batch_max = service.config.rpc.batch_max
 
     async def _offer(self, raws: list[bytes]) -> tuple[Outcome, ...]:
         service = self._service
@@ -84,8 +83,9 @@ class _Transactions:
 
     async def submit_many(self, params: SubmitMany) -> dict[str, Any]:
         """Admit each transaction on its own; one that is refused does not touch the others."""
-        if len(params.txs) > self._batch_max:
-            detail = f"want at most {self._batch_max} transactions, got {len(params.txs)}"
+        batch_max = self._service.config.rpc.batch_max
+        if len(params.txs) > batch_max:
+            detail = f"want at most {batch_max} transactions, got {len(params.txs)}"
             raise RpcError(LIMIT, "BATCH_TOO_LARGE", detail)
         outcomes = await self._offer([tx.encode() for tx in params.txs])
         results: list[dict[str, Any]] = []

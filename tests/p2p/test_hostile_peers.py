@@ -178,9 +178,11 @@ def test_faults_lead_to_a_ban(run: Callable[..., None]) -> None:
     async def main() -> None:
         async with network("ab", options, absent="c") as (a, b), good_traffic(a, b):
             raw = await raw_up("c", b)
-            for _ in range(5):
-                raw.say(CONTROL, b"\xc1")
+            late = framing.encode(CONTROL, wire.encode(wire.Ping(1))) + framing.encode(BLOCKS, b"")
+            raw.writer.write(framing.encode(CONTROL, b"\xc1") * 5 + late)
             await raw.hear()
+            assert "c" not in [name for name, _ in b.frames], "nothing is taken after the ban"
+            assert [p.pending_bytes for p in b.transport.peers() if p.name == "c"] == [0]
             await raw.close()
             assert b.events[-1] == "down c banned"
             assert b.transport.stats.faults["malformed"] == 5

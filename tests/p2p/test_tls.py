@@ -164,6 +164,16 @@ def test_a_member_cannot_vouch_for_a_stranger(ca: bool) -> None:
     assert caught.value.reason == "certificate"
 
 
+def test_were_a_certificate_a_ca_only_the_leaf_would_tell() -> None:
+    """Why there are two rules: CA:FALSE refuses the stranger in TLS, the pinned leaf here."""
+    authority = Holder(A.key_pem, self_signed(key_of(1), ca=True))
+    _, listener = join(forge(ca=False).contexts(B), B.contexts(authority))
+    assert listener.leaf_fingerprint() not in {
+        fingerprint(authority.certificate),
+        fingerprint(A.certificate),
+    }
+
+
 def test_a_copy_of_a_members_certificate_without_its_key_cannot_be_loaded() -> None:
     with pytest.raises(ValueError, match="transport key or certificate"):
         TlsContexts(STRANGER.key_pem, A.certificate, [B.certificate])

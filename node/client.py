@@ -1,0 +1,71 @@
+"""A JSON-RPC client for commands and scripts, on the standard library."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from node.answers import NOT_FOUND, REJECTED, TEMPORARY, UNREACHABLE, USAGE, CommandError
+
+_EXIT_BY_CODE = {-32001: NOT_FOUND, -32003: REJECTED, -32602: USAGE, -32002: TEMPORARY}
+
+
+class Unreachable(Exception):
+    """No answer from the node."""
+
+
+class RpcRefusal(Exception):
+    """The node answered with an error object."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message", "")))
+        self.code: int = error.get("code", 0)
+        data = error.get("data") or {}
+        self.reason: str = data.get("reason", "RPC_ERROR")
+        self.data: dict[str, Any] = data
+
+
+def call_once(url: str, method: str, params: dict[str, Any], seconds: float = 15) -> Any:
+    """One call to one node. Raises Unreachable or RpcRefusal."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked by the profile
+        url, body.encode("utf-8"), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
+            answer = json.loads(response.read())
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise Unreachable(f"{url}: {error}") from None
+    if "error" in answer:
+        raise RpcRefusal(answer["error"])
+    return answer["result"]
+
+
+class Client:
+    """Calls the first of several nodes that answers."""
+
+    def __init__(self, urls: tuple[str, ...]) -> None:
+        self.urls = urls
+
+    def call(self, method: str, params: dict[str, Any] | None = None, seconds: float = 15) -> Any:
+        """The result. Raises CommandError with the documented exit code."""
+        failures: list[str] = []
+        for url in self.urls:
+            try:
+                return call_once(url, method, params or {}, seconds)
+            except Unreachable as error:
+                failures.append(str(error))
+            except RpcRefusal as error:
+                if error.reason in ("SYNCING", "STOPPING", "MEMPOOL_FULL"):
+                    failures.append(f"{url}: {error}")
+                    continue
+                code = _EXIT_BY_CODE.get(error.code, TEMPORARY)
+                raise CommandError(code, error.reason, str(error)) from None
+        raise CommandError(
+            UNREACHABLE,
+            "UNREACHABLE",
+            "no node answers: " + "; ".join(failures),
+            "is it running? try: munimentd status --home DIR",
+        )
