@@ -104,6 +104,8 @@ def heartbeat(replica: Replica) -> None:
             signature=b"",
         )
         replica.broadcast(replica.signed(unsigned))
+        if not replica.work_pending:
+            replica.arm_progress()  # nobody sends the primary its own heartbeat
     replica.arm(Timer.HEARTBEAT, replica.timeouts.heartbeat_ms)
 
 

@@ -155,14 +155,12 @@ class PeerBook:
         member = self._by_leaf.get(fingerprint)
         return None if member is None or member.name == self._me else member
 
-    def new_session_stays(self, name: str, *, old_dialled: bool, new_dialled: bool) -> bool:
-        """Which of two sessions with `name` stays (`dialled`: by us): True for the new one.
+    def new_session_stays(self, name: str, *, new_dialled: bool) -> bool:
+        """Which of two sessions with `name`, dialled from different sides, stays: True for the
+        new one, which `new_dialled` says was dialled by us.
 
-        The one dialled by the lower index stays, so both ends decide alike. Two dialled from the
-        same side mean that the dialler has given up on the first: the newer one stays.
+        The one dialled by the lower index stays, so both ends decide alike.
         """
-        if old_dialled == new_dialled:
-            return True
         return new_dialled == (self._my_index < self._index_of[name])
 
     # Dialling

@@ -111,6 +111,8 @@ class Session(asyncio.Protocol):
         self.phase = Phase.HANDSHAKE
         self.remote = ""
         """The other side's IP address."""
+        self.up_ms = 0
+        """When the hello came."""
         self.outbox = Outbox()
         self._owner = owner
         self._hello = hello
@@ -121,7 +123,7 @@ class Session(asyncio.Protocol):
         self._decoder = FrameDecoder()
         self._socket: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        """Hello deadline, then the end of a reading pause, then the linger: never two at once."""
+        """Hello deadline, end of a reading pause or of retirement, linger: never two at once."""
         self._flush_handle: asyncio.Handle | None = None
         self._write_paused_ms: int | None = None
         self._reading_paused = False
@@ -217,6 +219,15 @@ class Session(asyncio.Protocol):
         self._ping = Ping(self._nonce)
         self._send_control(self._ping)
 
+    def retire(self) -> None:
+        """Say nothing of the pair's outbox any more, and close in a while; what comes is read."""
+        self.outbox = Outbox()
+        if self._reading_paused:
+            self.close("duplicate")
+        elif self.phase is Phase.UP:
+            linger = self._timing.linger_ms / 1000
+            self._timer = self._loop.call_later(linger, self.close, "duplicate")
+
     def close(self, reason: str, detail: str = "") -> None:
         """End the session; `reason` is a stable code. Last words may still leave for a while."""
         if self.phase is Phase.CLOSED:
@@ -305,7 +316,7 @@ class Session(asyncio.Protocol):
         else:
             self._cancel_timer()
             self._decoder.open_all_channels()
-            self._heard_ms = self.now_ms()
+            self._heard_ms = self.up_ms = self.now_ms()
             self.phase = Phase.UP
             self._owner.greeted(self)
             if self.phase is Phase.UP:

@@ -16,6 +16,7 @@ from typing import Final
 from ledger.ids import ChainId
 from p2p import framing
 from p2p.framing import Frame
+from p2p.link import Link
 from p2p.outbox import Outbox, OutboxLimits
 from p2p.peers import Backoff, CostLimits, PeerBook, PeerMember, Standing, parse_address
 from p2p.session import Phase, RefusedError, Session, Timing
@@ -65,19 +66,6 @@ class TransportOptions:
     stranger_limits: StrangerLimits = field(default_factory=StrangerLimits)
 
 
-@dataclass(slots=True)
-class _Link:
-    """Our side of one pair."""
-
-    name: str
-    outbox: Outbox
-    session: Session | None = None
-    dialling: Session | None = None
-    """A connection we opened that is not UP yet."""
-    dial_timer: asyncio.TimerHandle | None = None
-    dial_task: asyncio.Task[None] | None = None
-
-
 class Transport:
     """All sessions of one node. Use inside a running loop, asyncio's or uvloop's."""
 
@@ -98,7 +86,7 @@ class Transport:
         self._listen = parse_address(listen)
         self._hello = Hello(PROTOCOL_VERSION, identity.chain, identity.node_name, identity.software)
         self._book = PeerBook(identity.member, (), self._options.cost_limits, self._options.backoff)
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
         self._sessions: dict[Session, None] = {}
         """Every session whose socket is open, oldest first."""
         self._strangers: Strangers[Session] = Strangers(self._options.stranger_limits)
@@ -115,7 +103,9 @@ class Transport:
     async def start(self) -> None:
         """Listen and begin to dial. Raises OSError when the address cannot be bound."""
         host, port = self._listen
-        self._server = await self._loop.create_server(self._accepted, host, port, backlog=128)
+        self._server = await self._loop.create_server(
+            lambda: self._session(None), host, port, backlog=128
+        )
         self._running = True
         for link in self._links.values():
             self._schedule_dial(link)
@@ -128,7 +118,7 @@ class Transport:
             self._beat_timer.cancel()
         tasks = [link.dial_task for link in self._links.values() if link.dial_task is not None]
         for link in self._links.values():
-            self._cancel_dial(link)
+            link.cancel_dial()
         if self._server is not None:
             self._server.close()
         for session in tuple(self._sessions):
@@ -160,11 +150,11 @@ class Transport:
             if session.name in stale:
                 session.close("removed")
         for name in [name for name in self._links if self._book.peer(name) is None]:
-            self._cancel_dial(self._links.pop(name))
+            self._links.pop(name).cancel_dial()
         for member in self._book.peers:
             if member.name not in self._links:
                 outbox = Outbox(self._options.outbox_limits)
-                self._links[member.name] = _Link(member.name, outbox)
+                self._links[member.name] = Link(member.name, outbox)
             self._schedule_dial(self._links[member.name])
 
     # Out
@@ -183,7 +173,7 @@ class Transport:
             if link.session is not None:
                 self._put(link, frame)
 
-    def _put(self, link: _Link | None, frame: bytes) -> bool:
+    def _put(self, link: Link | None, frame: bytes) -> bool:
         channel = frame[framing.HEADER_BYTES - 1]
         if link is None or link.session is None:
             self.stats.frames_dropped[channel] += 1
@@ -224,7 +214,7 @@ class Transport:
             banned_for_ms=max(0, self._book.banned_until_ms(name) - now_ms),
         )
 
-    def _apply(self, link: _Link, standing: Standing) -> None:
+    def _apply(self, link: Link, standing: Standing) -> None:
         if standing is Standing.BANNED:
             self.stats.bans += 1
             now_ms = self._now_ms()
@@ -270,18 +260,21 @@ class Transport:
         if link.dialling is session:
             link.dialling = None
         old = link.session
-        if old is not None and not self._book.new_session_stays(
-            link.name,
-            old_dialled=old.dialled is not None,
-            new_dialled=session.dialled is not None,
-        ):
-            session.close("duplicate")
+        crossed = old is not None and self._crossed(old, session)
+        if old is not None and not crossed:
+            # The dialler has lost the old one, and perhaps what was said on it.
+            old.close("replaced")
+            if session.phase is not Phase.UP:
+                return
+        dialled = session.dialled is not None
+        if crossed and not self._book.new_session_stays(link.name, new_dialled=dialled):
+            link.retire(session)
             return
         session.outbox = link.outbox
         link.session = session
         self._book.session_up(link.name, self._now_ms())
-        if old is not None:
-            old.close("duplicate")
+        if crossed and old is not None:
+            link.retire(old)
             return
         _log.info("peer %s up", link.name)
         self._handlers.on_up(link.name)
@@ -296,7 +289,7 @@ class Transport:
         standing = self._book.received(link.name, size, len(frames), now_ms)
         self._apply(link, standing)
         payloads = [frame for frame in frames if frame[0] != CONTROL]
-        if payloads and standing is not Standing.BANNED:
+        if payloads and link.session is not None:
             self._handlers.on_frames(link.name, payloads)
 
     def faulted(self, session: Session, fault: PeerFault) -> None:
@@ -318,10 +311,7 @@ class Transport:
         link = None if name is None else self._links.get(name)
         if link is None:
             return
-        if link.dialling is session:
-            link.dialling = None
-        if link.session is session:
-            link.session = None
+        if link.ended(session):
             for channel, dropped in enumerate(link.outbox.clear()):
                 self.stats.frames_dropped[channel] += dropped
             self._book.session_down(link.name, self._now_ms())
@@ -341,12 +331,15 @@ class Transport:
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000)
 
-    def _accepted(self) -> Session:
-        return self._session(None)
-
     def _session(self, dialled: str | None) -> Session:
         timing = self._options.timing
         return Session(self, self._contexts, self._hello, timing, self.stats, dialled)
+
+    def _crossed(self, old: Session, new: Session) -> bool:
+        """Whether both sides dialled, neither knowing of the other's dial. That lasts no longer
+        than TCP and TLS may take; whoever dials later has no session, whatever we believe."""
+        both_dialled = (old.dialled is None) != (new.dialled is None)
+        return both_dialled and new.up_ms - old.up_ms < 2 * self._options.timing.handshake_ms
 
     def _beat(self) -> None:
         for session in tuple(self._sessions):
@@ -354,16 +347,15 @@ class Transport:
         interval_ms = min(1_000, self._options.timing.ping_ms)
         self._beat_timer = self._loop.call_later(interval_ms / 1000, self._beat)
 
-    def _schedule_dial(self, link: _Link) -> None:
+    def _schedule_dial(self, link: Link) -> None:
         """Dial after the back-off, unless there is a session or an attempt already."""
-        busy = link.session or link.dialling or link.dial_timer or link.dial_task
-        if busy or not self._running or self._book.peer(link.name) is None:
+        if link.busy or not self._running or self._book.peer(link.name) is None:
             return
         fraction = secrets.randbelow(1_000) / 1_000
         delay_ms = self._book.dial_delay_ms(link.name, self._now_ms(), fraction)
         link.dial_timer = self._loop.call_later(delay_ms / 1000, self._dial, link)
 
-    def _dial(self, link: _Link) -> None:
+    def _dial(self, link: Link) -> None:
         link.dial_timer = None
         member = self._book.peer(link.name)
         if link.session is None and member is not None:
@@ -375,7 +367,7 @@ class Transport:
         if error is not None:
             self._loop.call_exception_handler({"message": "dialling failed", "exception": error})
 
-    async def _connect(self, link: _Link, address: str) -> None:
+    async def _connect(self, link: Link, address: str) -> None:
         """Open the TCP connection; the session takes it from there."""
         host, port = parse_address(address)
         try:
@@ -390,10 +382,3 @@ class Transport:
         finally:
             link.dial_task = None
         self._schedule_dial(link)
-
-    def _cancel_dial(self, link: _Link) -> None:
-        if link.dial_timer is not None:
-            link.dial_timer.cancel()
-            link.dial_timer = None
-        if link.dial_task is not None:
-            link.dial_task.cancel()

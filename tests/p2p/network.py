@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from ledger.ids import ChainId
@@ -17,7 +17,7 @@ from p2p.tls import TlsContexts, make_certificate
 from p2p.transport import Handlers, Identity, Transport, TransportOptions
 
 CHAIN = ChainId("test:" + "0" * 32)
-FAST = TransportOptions(backoff=Backoff(ms_min=20, ms_max=100))
+FAST = TransportOptions(backoff=Backoff(ms_min=20, ms_max=100), timing=Timing(linger_ms=50))
 NAMES = "abcd"
 KEYS = {name: make_certificate(name, name.encode() * 32) for name in NAMES}
 
@@ -31,7 +31,7 @@ def members(ports: dict[str, int]) -> list[PeerMember]:
 
 def timing(**changes: int) -> TransportOptions:
     """FAST with other deadlines."""
-    return TransportOptions(backoff=FAST.backoff, timing=Timing(**changes))
+    return replace(FAST, timing=replace(FAST.timing, **changes))
 
 
 async def until(condition: Callable[[], object], what: str = "", seconds: float = 8) -> None:

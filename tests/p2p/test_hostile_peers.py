@@ -283,10 +283,27 @@ def test_a_second_dial_of_the_same_member_replaces_the_first() -> None:
             a.transport.send("c", CONSENSUS, b"for the second")
             second.say(CONSENSUS, b"from the second")
             await until(lambda: a.frames)
-            assert a.events == ["up c"]
+            assert a.events == ["up c", "down c replaced", "up c"]
             assert a.sockets == 1
             await first.close()
             await second.close()
             await until(lambda: not a.ups)
+
+    asyncio.run(main())
+
+
+def test_a_dial_long_after_the_other_side_dialled_means_that_the_session_is_dead() -> None:
+    """b lost power and came back: a, the lower index, still holds the session that it dialled."""
+
+    async def main() -> None:
+        async with network("ab", timing(handshake_ms=200)) as (a, b):
+            await until(lambda: a.sockets == b.sockets == 1)
+            assert a.transport.peers()[0].dialled
+            await asyncio.sleep(0.5)
+            raw = await RawMember.dial("b", a)
+            raw.hello()
+            await until(lambda: len(a.events) >= 3)
+            assert a.events[:3] == ["up b", "down b replaced", "up b"]
+            await raw.close()
 
     asyncio.run(main())

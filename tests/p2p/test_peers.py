@@ -56,21 +56,16 @@ def test_update_refuses_and_changes_nothing() -> None:
 def test_when_both_dial_both_keep_the_one_dialled_by_the_lower_index(low: str) -> None:
     lower, higher = book(low), book("d")
     # The lower one's dial arrives second, then first.
-    assert lower.new_session_stays("d", old_dialled=False, new_dialled=True)
-    assert higher.new_session_stays(low, old_dialled=True, new_dialled=False)
-    assert not lower.new_session_stays("d", old_dialled=True, new_dialled=False)
-    assert not higher.new_session_stays(low, old_dialled=False, new_dialled=True)
-
-
-def test_a_second_dial_from_the_same_side_replaces_the_first() -> None:
-    assert book().new_session_stays("a", old_dialled=False, new_dialled=False)
-    assert book().new_session_stays("d", old_dialled=False, new_dialled=False)
+    assert lower.new_session_stays("d", new_dialled=True)
+    assert higher.new_session_stays(low, new_dialled=False)
+    assert not lower.new_session_stays("d", new_dialled=False)
+    assert not higher.new_session_stays(low, new_dialled=True)
 
 
 def test_an_observer_ranks_after_every_member() -> None:
     observer = book("observer")
     assert len(observer.peers) == 4
-    assert observer.new_session_stays("d", old_dialled=True, new_dialled=False)
+    assert observer.new_session_stays("d", new_dialled=False)
 
 
 def test_backoff_doubles_to_its_limit_and_is_scaled_by_the_fraction() -> None:

@@ -1,0 +1,1 @@
+"""Commands of `muniment`, one file for each noun."""

@@ -1,0 +1,120 @@
+"""What every client command shares: the profile, --json, exit codes, signing, waiting."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger import transaction
+from ledger.ids import PartyId
+from node import answers
+from node.answers import CommandError
+from node.client import Client
+from node.profiles import Profile, Profiles
+
+PROGRAM = "muniment"
+EXPIRY_SECONDS = 3_600
+BATCH = 100
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="Profile to use instead of the current one.")
+]
+TimeoutOption = Annotated[int, typer.Option(min=1, max=600, help="Seconds to wait at most.")]
+
+
+@contextmanager
+def failing(as_json: bool) -> Iterator[None]:
+    """Turn failures into the documented exit codes."""
+    try:
+        yield
+    except CommandError as error:
+        answers.fail(error, PROGRAM, as_json=as_json)
+    except OSError as error:
+        answers.fail(
+            CommandError(answers.TEMPORARY, "SYSTEM", str(error)), PROGRAM, as_json=as_json
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A profile ready to sign and send."""
+
+    profile: Profile
+    client: Client
+
+    @classmethod
+    def open(cls, name: str | None) -> Session:
+        """Raises CommandError."""
+        profile = Profiles().load(name)
+        return cls(profile, profile.client())
+
+    @property
+    def party(self) -> PartyId:
+        """Who signs. Raises CommandError with exit code 7."""
+        if self.profile.party is None:
+            raise CommandError(answers.KEY, "NO_PARTY", "the profile names no party")
+        return PartyId(self.profile.party)
+
+    def sign(self, operations: list[dict[str, Any]], jti: str | None = None) -> str:
+        """A compact transaction of these operations, valid for an hour."""
+        claims = {
+            "iss": self.party,
+            "aud": self.profile.chain_id,
+            "jti": jti or f"cli-{secrets.token_hex(12)}",
+            "exp": int(time.time()) + EXPIRY_SECONDS,
+            "ops": operations,
+        }
+        return transaction.sign(claims, self.profile.key().signer()).decode("ascii")
+
+    def submit(self, compact: str) -> str:
+        """Offer a transaction; its id. Raises CommandError with exit code 4 when refused."""
+        answer = self.client.call("tx_submit", {"tx": compact})
+        return str(answer["id"])
+
+    def submit_many(self, compacts: list[str]) -> list[dict[str, Any]]:
+        """Offer transactions in batches; the answer of each."""
+        results: list[dict[str, Any]] = []
+        for first in range(0, len(compacts), BATCH):
+            batch = compacts[first : first + BATCH]
+            results += self.client.call("tx_submitMany", {"txs": batch}, 60)["results"]
+        return results
+
+    def wait(self, txid: str, seconds: float) -> dict[str, Any]:
+        """Until the transaction is in a block. Raises CommandError: 4 refused, 5 not in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            params = {"id": txid, "timeout_ms": min(left_ms, 10_000)}
+            status: dict[str, Any] = self.client.call("tx_wait", params, 30)
+            if status["status"] == "committed":
+                return status
+            if status["status"] in ("refused", "expired"):
+                reason = status["reason"] or "TX_EXPIRED"
+                raise CommandError(answers.REJECTED, reason, f"transaction {txid}: {reason}")
+            if not left_ms:
+                raise CommandError(
+                    answers.TIMEOUT,
+                    "OUTCOME_UNKNOWN",
+                    f"transaction {txid} is not in a block yet; it may still commit",
+                    f"muniment tx wait {txid}",
+                )
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is not there yet. Raises CommandError when it is."""
+    from node.home import write_private
+
+    try:
+        write_private(path, data)
+    except FileExistsError:
+        detail = f"{path} is there already; it is never replaced"
+        raise CommandError(answers.NEGATIVE, "FILE_EXISTS", detail) from None
+    path.chmod(mode)

@@ -1,0 +1,125 @@
+"""muniment document: register, attest, revoke, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger.ids import CODE, ChainId
+from node import answers
+from node.answers import CommandError
+from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
+from node.documents import Registration
+
+app = typer.Typer(help="Documents: commitments on the chain.", no_args_is_help=True)
+
+
+@app.command("register")
+def register(
+    files: Annotated[list[Path], typer.Argument(help="Files to register.")],
+    kind: Annotated[str, typer.Option("--type", help="Type code.")] = "document",
+    title_code: Annotated[str, typer.Option(help="Title code.")] = "document",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the receipt.")] = True,
+    timeout: TimeoutOption = 60,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Commit to files, and keep salt, commitment and receipt in FILE.receipt.json."""
+    with failing(as_json):
+        for code in (kind, title_code):
+            if CODE.fullmatch(code) is None:
+                detail = f"{code!r} is no code: want 1 to 64 of a-z, 0-9 and inner hyphens"
+                raise CommandError(answers.USAGE, "CODE_INVALID", detail)
+        session = Session.open(profile)
+        chain = ChainId(session.profile.chain_id)
+        registrations = [Registration(path, kind, title_code) for path in files]
+        for item in registrations:
+            item.prepare()
+        compacts = [session.sign([item.operation()], item.jti) for item in registrations]
+        results = session.submit_many(compacts)
+        rows: list[dict[str, Any]] = []
+        for item, result in zip(registrations, results, strict=True):
+            _refuse(item, result)
+            row = {"file": str(item.path), "tx": result["id"], "status": "pending"}
+            row["record"] = item.record(chain, session.party)
+            rows.append(row)
+        if wait:
+            for item, row in zip(registrations, rows, strict=True):
+                _keep(session, chain, item, row, timeout)
+        else:
+            answers.progress("not waiting: no receipt was written; the salt is lost with it")
+        text = "\n".join(
+            f"{row['status']:9} {row.get('height', '-'):>6}  {row['record']}  {row['file']}"
+            for row in rows
+        )
+        if wait:
+            text += "\nkeep the .receipt.json files: without the salt nobody can show the content"
+        answers.succeed({"documents": rows}, text, as_json=as_json)
+
+
+def _refuse(item: Registration, result: dict[str, Any]) -> None:
+    error = result.get("error")
+    if error is not None:
+        reason = error["data"]["reason"]
+        raise CommandError(answers.REJECTED, reason, f"{item.path}: {error['message']}")
+
+
+def _keep(
+    session: Session, chain: ChainId, item: Registration, row: dict[str, Any], timeout: int
+) -> None:
+    status = session.wait(row["tx"], timeout)
+    receipt = session.client.call("tx_receipt", {"id": row["tx"]})
+    item.keep(chain, session.party, receipt)
+    row.update(
+        status=status["status"], height=status["height"], receipt_file=str(item.receipt_path)
+    )
+
+
+def _act(
+    operation: dict[str, Any], profile: str | None, timeout: int, done: str, as_json: bool
+) -> None:
+    with failing(as_json):
+        session = Session.open(profile)
+        txid = session.submit(session.sign([operation]))
+        status = session.wait(txid, timeout)
+        data = {"record": operation["id"], "tx": txid, "height": status["height"]}
+        text = f"{done} {operation['id']} in block {status['height']}"
+        answers.succeed(data, text, as_json=as_json)
+
+
+@app.command("attest")
+def attest(
+    record: Annotated[str, typer.Argument(help="Record id.")],
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Attest another agency's document; the profile's party must be an agency."""
+    _act({"op": "document.attest", "id": record}, profile, timeout, "attested", as_json)
+
+
+@app.command("revoke")
+def revoke(
+    record: Annotated[str, typer.Argument(help="Record id.")],
+    reason_code: Annotated[str, typer.Option(help="Why, as a code.")],
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a document that this party or its agency registered."""
+    operation = {"op": "document.revoke", "id": record, "reason_code": reason_code}
+    _act(operation, profile, timeout, "revoked", as_json)
+
+
+@app.command("show")
+def show(record: str, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+    """A document's record and its history."""
+    with failing(as_json):
+        data = Session.open(profile).client.call("record_history", {"id": record})
+        newest = data["versions"][-1]
+        lines = [f"{newest['id']}  {newest['state']}  registered by {newest['party']}"]
+        lines += [f"  seq {v['seq']}  block {v['height']}  {v['state']}" for v in data["versions"]]
+        lines += [f"  attested by {a['agency']}" for a in newest["attestations"]]
+        answers.succeed(data, "\n".join(lines), as_json=as_json)

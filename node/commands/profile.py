@@ -1,0 +1,140 @@
+"""muniment profile: endpoints, identity and pinned trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from ledger.genesis import Genesis
+from node import answers
+from node.answers import CommandError
+from node.client import Client
+from node.commands.context import JsonOption, failing
+from node.profiles import Profile, Profiles
+
+app = typer.Typer(help="Endpoints, identity and pinned trust.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the profile.")],
+    info_file: Annotated[Path | None, typer.Option(help="net.json of a test network.")] = None,
+    rpc: Annotated[list[str] | None, typer.Option(help="URL of a node; may be repeated.")] = None,
+    genesis: Annotated[Path | None, typer.Option(help="Trusted genesis document.")] = None,
+    genesis_hash: Annotated[str | None, typer.Option(help="Trusted genesis hash, hex.")] = None,
+    party: Annotated[str | None, typer.Option(help="Party that signs.")] = None,
+    jwk: Annotated[Path | None, typer.Option(help="Private JWK file of the party.")] = None,
+    use: Annotated[bool, typer.Option("--use", help="Make it the current profile.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Trust is pinned here: a genesis document, its hash, or a test network's info file."""
+    with failing(as_json):
+        if info_file is not None:
+            profile = _from_info(name, info_file, party)
+        else:
+            profile = _from_options(name, rpc or [], genesis, genesis_hash, party, jwk)
+        store = Profiles()
+        store.save(profile)
+        if use or not store.current():
+            store.use(name)
+        text = f"profile {name}: chain {profile.chain_id}, pinned genesis {profile.genesis_hash}"
+        answers.succeed(_shown(profile), text, as_json=as_json)
+
+
+def _shown(profile: Profile) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(profile)
+    del shown["genesis"]
+    return shown
+
+
+def _from_info(name: str, path: Path, party: str | None) -> Profile:
+    """A test network's info file lies beside its genesis document, which it pins by hash."""
+    try:
+        info = msgspec.json.decode(path.read_bytes())
+        nodes, clients = info["nodes"], info["clients"]
+        document = (Path(nodes[0]["home"]) / "genesis.json").read_bytes()
+        genesis = Genesis.decode(document)
+    except (OSError, ValueError, KeyError, IndexError, msgspec.DecodeError) as error:
+        raise CommandError(answers.USAGE, "INFO_INVALID", f"{path}: {error}") from None
+    if genesis.hash.hex() != info["genesis_hash"]:
+        raise CommandError(answers.USAGE, "GENESIS_MISMATCH", f"{path}: another genesis document")
+    chosen = next((c for c in clients if party in (None, c["party"])), None)
+    if chosen is None:
+        raise CommandError(answers.NOT_FOUND, "PARTY_UNKNOWN", f"{path} has no client {party}")
+    return Profile(
+        name=name,
+        rpc=tuple(node["rpc"] for node in nodes),
+        chain_id=genesis.chain,
+        genesis_hash=genesis.hash.hex(),
+        genesis=genesis.to_json(),
+        party=chosen["party"],
+        jwk_file=chosen["jwk_file"],
+    )
+
+
+def _from_options(
+    name: str,
+    rpc: list[str],
+    path: Path | None,
+    genesis_hash: str | None,
+    party: str | None,
+    jwk: Path | None,
+) -> Profile:
+    if not rpc or (path is None and genesis_hash is None):
+        raise CommandError(
+            answers.USAGE,
+            "TRUST_MISSING",
+            "a profile needs --rpc URL and a pinned --genesis FILE or --genesis-hash HEX",
+            "trust never comes from the node that is asked",
+        )
+    try:
+        if path is not None:
+            genesis = Genesis.decode(path.read_bytes())
+        else:
+            answer = Client(tuple(rpc)).call("chain_getGenesis")
+            genesis = Genesis.from_json(answer["genesis"])
+        genesis.check()
+    except (OSError, ValueError) as error:
+        raise CommandError(answers.USAGE, "GENESIS_INVALID", f"genesis: {error}") from None
+    if genesis_hash is not None and genesis.hash.hex() != genesis_hash:
+        detail = f"genesis hash: pinned {genesis_hash}, got {genesis.hash.hex()}"
+        raise CommandError(answers.NEGATIVE, "GENESIS_MISMATCH", detail)
+    return Profile(
+        name=name,
+        rpc=tuple(rpc),
+        chain_id=genesis.chain,
+        genesis_hash=genesis.hash.hex(),
+        genesis=genesis.to_json(),
+        party=party,
+        jwk_file=None if jwk is None else str(jwk.resolve()),
+    )
+
+
+@app.command("use")
+def use_profile(name: str, as_json: JsonOption = False) -> None:
+    """Make a profile the current one."""
+    with failing(as_json):
+        Profiles().use(name)
+        answers.succeed({"current": name}, f"using {name}", as_json=as_json)
+
+
+@app.command("list")
+def list_profiles(as_json: JsonOption = False) -> None:
+    """All profiles; the current one is marked."""
+    with failing(as_json):
+        store = Profiles()
+        current, names = store.current(), store.names()
+        text = "\n".join(f"{'*' if name == current else ' '} {name}" for name in names)
+        answers.succeed({"current": current, "profiles": names}, text, as_json=as_json)
+
+
+@app.command("show")
+def show(name: Annotated[str | None, typer.Argument()] = None, as_json: JsonOption = False) -> None:
+    """A profile without its genesis document."""
+    with failing(as_json):
+        shown = _shown(Profiles().load(name))
+        text = "\n".join(f"{key:13} {value}" for key, value in shown.items())
+        answers.succeed(shown, text, as_json=as_json)
