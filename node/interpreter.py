@@ -38,7 +38,7 @@ from node.outputs import (
     SendFrame,
     Stop,
 )
-from p2p.wire import BLOCKS, CONSENSUS
+from p2p.wire import BLOCKS, CONSENSUS, Fault, PeerFault
 
 EVIDENCE_POOL_MAX = 16
 
@@ -328,7 +328,7 @@ class Interpreter:
         finally:
             asked = self.catchup.answered(peer, before, self._chain.height)
         if not asked:
-            raise RemoteFault("blocks that nobody asked for")
+            raise PeerFault(Fault.UNASKED_ANSWER, "blocks that nobody asked for")
         self.catch_up()
 
     def _take_block(self, block: Block, certificate: Certificate) -> None:
