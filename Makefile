@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SEEDS ?= 300
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test check sim sim-long mutants bench soak coverage lock clean
+.PHONY: help setup demo demo-once test test-deploy check sim sim-long mutants bench soak coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,11 @@ demo-once: setup ## the same, and ends
 	@$(PY) -m scripts.demo --once
 
 test: setup ## every test that needs no Debian package
-	@$(PY) -m pytest -q -n 2 --dist loadfile tests
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/deploy
+
+test-deploy: setup ## deploy/ against Debian's Prometheus, which it installs
+	@sh scripts/debian.sh prometheus
+	@$(PY) -m pytest -q tests/deploy
 
 check: setup ## formatting, lint, types, import contracts, house rules
 	@$(PY) -m ruff format --check --quiet .

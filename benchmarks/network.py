@@ -156,7 +156,8 @@ def network(validators: int = 4, parameters: Parameters | None = None) -> Iterat
     folder = Path(tempfile.mkdtemp(prefix="muniment-bench-"))
     numbers = free_ports(3 * validators)
     ports = tuple(
-        Ports("127.0.0.1", *numbers[3 * index : 3 * index + 3]) for index in range(validators)
+        Ports("127.0.0.1", numbers[i], numbers[i + 1], numbers[i + 2])
+        for i in range(0, 3 * validators, 3)
     )
     made = init_test_network(folder, "bench", ports, parameters or Parameters())
     running = Network(folder, made)

@@ -51,6 +51,7 @@ class Core:
         replica.now = now
         if replica.halted:
             return []
+        was = (replica.epoch, replica.view, replica.installed)
         match event:
             case Started():
                 self._start()
@@ -70,6 +71,9 @@ class Core:
                 self._work(pending, overdue)
             case _:
                 assert_never(event)
+        if replica.installed and was != (replica.epoch, replica.view, replica.installed):
+            self._lead()
+            self._replay()
         effects, replica.effects = replica.effects, []
         return effects
 
@@ -91,7 +95,6 @@ class Core:
 
     def _receive(self, sender: MemberIndex, message: Message) -> None:
         replica = self.replica
-        was = (replica.installed, replica.view)
         match message:
             case Propose():
                 proposals.on_propose(replica, sender, message)
@@ -111,9 +114,6 @@ class Core:
                 pass  # gathered by the node: a note is no vote of the protocol
             case _:
                 assert_never(message)
-        if replica.installed and was != (replica.installed, replica.view):
-            self._lead()
-            self._replay()
 
     def _fire(self, timer: Timer) -> None:
         replica = self.replica
@@ -121,11 +121,9 @@ class Core:
             case Timer.PROGRESS:
                 if replica.installed:
                     views.complain(replica)
-                    self._replay_if_installed()
             case Timer.VIEW_CHANGE:
                 if not replica.installed:
                     views.complain(replica)
-                    self._replay_if_installed()
             case Timer.PROPOSE:
                 proposals.try_propose(replica)
             case Timer.IDLE:
@@ -146,7 +144,6 @@ class Core:
             return
         if overdue and not replica.leads(replica.next_height):
             views.complain(replica)
-            self._replay_if_installed()
             return
         if appeared:
             if not replica.in_flight():
@@ -246,11 +243,6 @@ class Core:
             proposals.try_propose(replica)
         else:
             replica.disarm(Timer.HEARTBEAT)
-
-    def _replay_if_installed(self) -> None:
-        if self.replica.installed:  # this node is the next primary and holds a quorum already
-            self._lead()
-            self._replay()
 
     def _replay(self) -> None:
         """Messages that came too early may be right now."""

@@ -118,6 +118,17 @@ class Replica:
         """The lowest height that is not committed."""
         return Height(self.head.height + 1)
 
+    @property
+    def view_in_force(self) -> View:
+        """The highest view that this node takes part in, or knows to have certified a block.
+
+        Catching up brings certificates of views whose NEW-VIEW is not here yet; what lies below
+        such a view is over, and a VIEW-CHANGE must ask for one above it.
+        """
+        if self.highest.epoch == self.epoch and self.highest.view > self.view:
+            return View(self.highest.view)
+        return self.view
+
     def slot(self, height: int) -> Slot:
         """The slot of `height`, made when it is not there."""
         return self.slots.setdefault(height, Slot())

@@ -14,7 +14,7 @@ from ledger.ids import Height, MemberIndex, View
 
 def complain(replica: Replica) -> None:
     """Leave the current view: its primary is slow, silent or provably bad."""
-    leave(replica, View(replica.view + 1))
+    leave(replica, View(replica.view_in_force + 1))
 
 
 def leave(replica: Replica, view: View) -> None:
@@ -72,7 +72,8 @@ def on_view_change(replica: Replica, change: ViewChange) -> None:
 
 def follow(replica: Replica) -> None:
     """f+1 members left for higher views: one of them is correct, so go with the lowest."""
-    higher = sorted(c.view for c in replica.view_changes.values() if c.view > replica.view)
+    above = replica.view_in_force
+    higher = sorted(c.view for c in replica.view_changes.values() if c.view > above)
     if len(higher) >= replica.validators.weak_quorum:
         leave(replica, View(higher[0]))
 
@@ -81,12 +82,17 @@ def on_quorum(replica: Replica) -> None:
     """A quorum asks for this view: give its primary a bounded time, or be that primary."""
     if replica.installed:
         return
-    agreeing = [c for c in replica.view_changes.values() if c.view == replica.view]
-    if len(agreeing) < replica.validators.quorum:
+    # A member that gave this view up for a higher one asked for this one before. Were it not
+    # counted, the others could wait here for ever once it has gone on and another one is dead.
+    asking = [c for c in replica.view_changes.values() if c.view >= replica.view]
+    if len(asking) < replica.validators.quorum:
         return
     if Timer.VIEW_CHANGE not in replica.tokens:
         patience = replica.timeouts.progress(replica.latency_ms, replica.failures)
         replica.arm(Timer.VIEW_CHANGE, patience)
+    agreeing = [c for c in asking if c.view == replica.view]
+    if len(agreeing) < replica.validators.quorum:
+        return
     me = replica.me
     if me is None or replica.schedule.sender_of_new_view(replica.view) != me:
         return

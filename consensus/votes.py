@@ -15,7 +15,7 @@ from ledger.ids import Height, MemberIndex
 def cast(replica: Replica, phase: Phase, propose: Propose) -> None:
     """Sign a vote for the proposed block, once: the record is durable before the vote is said."""
     me = replica.me
-    if me is None or replica.has_left(propose.view):
+    if me is None or replica.has_left(propose.view) or propose.view < replica.view_in_force:
         return
     key = (propose.view, propose.height, phase)
     mine = replica.own_votes.get(key)

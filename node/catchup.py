@@ -27,9 +27,11 @@ class Catchup:
         if height > self.claims.get(peer, -1):
             self.claims[peer] = height
 
-    def behind(self, head: int) -> int:
-        """How many blocks the others claim beyond `head`."""
-        return max((height - head for height in self.claims.values()), default=0)
+    def behind(self, head: int, faults: int) -> int:
+        """How many blocks beyond `head` more than `faults` peers claim, so that one of them is
+        honest: a single liar must not make a node look as if it were catching up."""
+        heights = sorted(self.claims.values(), reverse=True)
+        return max(0, heights[faults] - head) if len(heights) > faults else 0
 
     def next_request(self, head: int, now_ms: int) -> tuple[str, WantBlocks] | None:
         """Whom to ask for what now, or None while a request is open or nobody claims more."""

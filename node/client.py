@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import http.client
+import ipaddress
 import json
-import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from node.answers import NOT_FOUND, REJECTED, TEMPORARY, UNREACHABLE, USAGE, CommandError
 
-_EXIT_BY_CODE = {-32001: NOT_FOUND, -32003: REJECTED, -32602: USAGE, -32002: TEMPORARY}
+_EXIT_BY_CODE = {
+    -32001: NOT_FOUND,
+    -32003: REJECTED,
+    -32601: USAGE,
+    -32602: USAGE,
+    -32002: TEMPORARY,
+}
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_by_environment = urllib.request.build_opener()
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """The environment's proxy is for other hosts; it cannot reach a node of this one."""
+    host = urlsplit(url).hostname or ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return _direct if local else _by_environment
 
 
 class Unreachable(Exception):
@@ -22,9 +42,10 @@ class RpcRefusal(Exception):
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(str(error.get("message", "")))
         self.code: int = error.get("code", 0)
-        data = error.get("data") or {}
+        found = error.get("data")
+        data: dict[str, Any] = found if isinstance(found, dict) else {}
         self.reason: str = data.get("reason", "RPC_ERROR")
-        self.data: dict[str, Any] = data
+        self.data = data
 
 
 def call_once(url: str, method: str, params: dict[str, Any], seconds: float = 15) -> Any:
@@ -34,12 +55,14 @@ def call_once(url: str, method: str, params: dict[str, Any], seconds: float = 15
         url, body.encode("utf-8"), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
+        with _opener(url).open(request, timeout=seconds) as response:
             answer = json.loads(response.read())
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unreachable(f"{url}: {error}") from None
-    if "error" in answer:
+    if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
         raise RpcRefusal(answer["error"])
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise Unreachable(f"{url}: the answer is not JSON-RPC")
     return answer["result"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,12 @@ from typing import Annotated, Any
 import msgspec
 
 ENVIRONMENT_PREFIX = "MUNIMENT_"
-_Port = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+PORT_MAX = 65_535
+_Port = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}\Z")]
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_PortOrNone = Annotated[
+    str, msgspec.Meta(pattern=r"^((\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5})?\Z")
+]
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 
 
@@ -59,7 +65,7 @@ class Rpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Prometheus."""
 
-    listen: str = "127.0.0.1:26660"
+    listen: _PortOrNone = "127.0.0.1:26660"
     """host:port of /metrics; empty turns it off."""
 
 
@@ -124,6 +130,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; make one with: munimentd init --home DIR") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     _merge_environment(document, os.environ if environment is None else environment)
@@ -139,6 +147,10 @@ def parse(document: Mapping[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: {error}") from None
     if config.config_version != 1:
         raise ConfigError(f"{source}: config_version: want 1, got {config.config_version}")
+    for section in ("p2p", "rpc", "metrics"):
+        address: str = getattr(config, section).listen
+        if address and int(address.rpartition(":")[2]) > PORT_MAX:
+            raise ConfigError(f"{source}: {section}.listen: want a port up to {PORT_MAX}")
     return config
 
 
@@ -172,7 +184,7 @@ def _merge_environment(document: dict[str, Any], environment: Mapping[str, str])
         default = getattr(SECTIONS[section](), key)
         value: Any = text
         if isinstance(default, int):
-            if not text.lstrip("-").isdigit():
+            if _INTEGER.fullmatch(text) is None:
                 raise ConfigError(f"environment {name}: want a whole number, got {text!r}")
             value = int(text)
         elif isinstance(default, tuple):

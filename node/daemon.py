@@ -186,14 +186,20 @@ def _transport(
     home: Home, config: Config, chain: Chain, post: Callable[[NodeEvent], None]
 ) -> Transport:
     seed = read_key_seed(home.transport_key, "transport-ed25519")
-    key_pem, _ = make_certificate(config.node.name, seed)
+    try:
+        key_pem, _ = make_certificate(config.node.name, seed)
+        certificate = home.transport_certificate.read_bytes()
+    except FileNotFoundError:
+        raise KeyFileError(f"{home.transport_certificate} is missing") from None
+    except ValueError as error:
+        raise ConfigError(f"node.name: {error}") from None
     identity = Identity(
         member=config.node.name,
         chain=chain.id,
         node_name=config.node.name,
         software=SOFTWARE,
         key_pem=key_pem,
-        certificate=home.transport_certificate.read_bytes(),
+        certificate=certificate,
     )
 
     def on_frames(peer: str, frames: list[Frame]) -> None:
@@ -205,7 +211,11 @@ def _transport(
         on_down=lambda peer, reason: post(PeerDown(peer)),
     )
     options = TransportOptions(outbox_limits=OutboxLimits())
-    return Transport(identity, _peer_members(chain), config.p2p.listen, handlers, options)
+    members = _peer_members(chain)
+    try:
+        return Transport(identity, members, config.p2p.listen, handlers, options)
+    except ValueError as error:
+        raise KeyFileError(f"{home.transport_certificate}: {error}") from None
 
 
 async def run(home: Home, config: Config, node: Node) -> None:
@@ -264,8 +274,12 @@ def main(home_path: Path) -> int:
         sys.stderr.write(f"munimentd: {error}\n")
         return EXIT_CONFIG
     logs.configure(config.log.level, config.log.format)
-    home.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with home.lock.open("w") as lock:
+    try:
+        home.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = home.lock.open("w")
+    except OSError as error:
+        return _os_error(error)
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

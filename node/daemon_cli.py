@@ -74,9 +74,14 @@ def init(
 ) -> None:
     """Make keys, configuration and vote store; never replaces a key."""
     from ledger import base64url
+    from ledger.ids import CHAIN_NAME, CODE
     from node.provision import Ports, init_home
 
     with _failing(as_json):
+        for option, pattern, text in (("name", CODE, name), ("chain-name", CHAIN_NAME, chain_name)):
+            if pattern.fullmatch(text) is None:
+                detail = f"--{option} {text!r}: want a-z, 0-9 and inner hyphens"
+                raise CommandError(answers.USAGE, "NAME_INVALID", detail)
         try:
             keys = init_home(
                 Home(home), name, chain_name, Ports(host, p2p_port, rpc_port, metrics_port)
@@ -255,6 +260,25 @@ def _stay(net: TestNet) -> None:
     except KeyboardInterrupt:
         answers.progress("stopping")
         net.stop()
+
+
+@testnet_app.command("init")
+def network_init(
+    home: FolderOption = Path("testnet"),
+    validators: Annotated[int, typer.Option(min=1, max=25, help="How many.")] = 4,
+    hostnames: Annotated[
+        str, typer.Option(help="Prefix of host names, one host each: val- gives val-0 …")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make homes, keys and genesis of a test network, and start nothing.
+
+    With --hostnames each node is for a host of its own: default ports, listening on all addresses.
+    """
+    with _failing(as_json):
+        info = TestNet(home).create(validators, None, hostnames)
+        text = f"{len(info.nodes)} homes of {info.chain_id} in {home}"
+        answers.succeed(msgspec.to_builtins(info), text, as_json=as_json)
 
 
 @testnet_app.command("status")

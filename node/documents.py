@@ -13,7 +13,9 @@ import msgspec
 from ledger.crypto import sha256
 from ledger.ids import ChainId, PartyId
 from ledger.records import record_id
+from ledger.transaction import Transaction
 from node.answers import NEGATIVE, NOT_FOUND, TEMPORARY, CommandError
+from node.home import write_private
 
 COMMITMENT_DOMAIN = b"muniment-commitment-v1\n"
 SUFFIX = ".receipt.json"
@@ -104,30 +106,35 @@ class Registration:
             receipt=receipt,
         )
         data = msgspec.json.format(msgspec.json.encode(document)) + b"\n"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self.receipt_path, flags, 0o600)
-        try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_private(self.receipt_path, data)
+
+
+def check_salt(document: DocumentReceipt) -> None:
+    """Raises CommandError (exit 1) unless salt and digest open the commitment: no file needed."""
+    try:
+        salt, digest = bytes.fromhex(document.salt), bytes.fromhex(document.sha256)
+    except ValueError:
+        salt = digest = b""
+    if document.v != 1 or commitment(salt, digest) != document.commitment:
+        detail = "salt and SHA-256 do not open the commitment"
+        raise CommandError(NEGATIVE, "COMMITMENT_MISMATCH", detail)
 
 
 def check_document(document: DocumentReceipt, path: Path) -> None:
     """Raises CommandError (exit 1) unless `path` is the file whose commitment is in the receipt."""
-    digest = file_digest(path)
-    if digest.hex() != document.sha256:
+    if file_digest(path).hex() != document.sha256:
         detail = f"{path} is not the registered file: its content changed"
         raise CommandError(NEGATIVE, "FILE_CHANGED", detail)
-    if commitment(bytes.fromhex(document.salt), digest) != document.commitment:
-        detail = "the salt does not open the commitment"
-        raise CommandError(NEGATIVE, "COMMITMENT_MISMATCH", detail)
 
 
-def check_operation(document: DocumentReceipt, operations: list[dict[str, Any]]) -> None:
-    """Raises CommandError (exit 1) unless the signed transaction registers this commitment."""
-    for operation in operations:
+def check_operation(document: DocumentReceipt, chain: str, transaction: Transaction) -> None:
+    """Raises CommandError (exit 1) unless the signed transaction registers this commitment as
+    this record."""
+    for index, operation in enumerate(transaction.ops):
         if operation.get("commitment") == document.commitment:
-            return
+            kind = str(operation.get("type"))
+            registered = record_id(kind, ChainId(chain), transaction.iss, transaction.jti, index)
+            if registered == document.record:
+                return
     detail = "the transaction in the receipt registers another document"
     raise CommandError(NEGATIVE, "COMMITMENT_MISMATCH", detail)

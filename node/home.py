@@ -84,23 +84,23 @@ class Home:
 def write_private(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600, synced. Raises FileExistsError: keys are never replaced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _write_synced(descriptor, data)
 
 
 def write_replacing(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file atomically: readers see the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _write_synced(descriptor, data)
     os.replace(temporary, path)
+
+
+def _write_synced(descriptor: int, data: bytes) -> None:
+    """All of `data`, however little a single write takes, and the descriptor closed."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def make_key_file(kind: str, seed: bytes, created: str) -> bytes:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import structlog
 from aiohttp import web
 
 from node import methods
+from node.connections import Connections
 from node.jsonrpc import Dispatcher
 from node.metrics import CONTENT_TYPE
 from node.service import NodeService
 
 _log = structlog.get_logger("http")
 _JSON = "application/json"
+_IDLE_SECONDS = 75
+"""Without a whole request head a connection lives this long; with keep-alive between requests."""
+_BODY_SECONDS = 30
+_METRICS_CONNECTIONS_MAX = 64
 
 
 class HttpDoor:
@@ -23,8 +30,8 @@ class HttpDoor:
         self._dispatcher = Dispatcher(
             methods.all_methods(service), service.config.rpc.batch_max, self._count, self._failed
         )
-        self._open = 0
         self._runners: list[web.AppRunner] = []
+        self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
         """Listen. Raises OSError when a port is taken."""
@@ -35,24 +42,38 @@ class HttpDoor:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/openrpc.json", self._openrpc)
-        await self._listen(app, config.rpc.listen)
+        self._clients = await self._listen(app, config.rpc.listen, config.rpc.connections_max)
         if config.metrics.listen:
             metrics = web.Application()
             metrics.router.add_get("/metrics", self._metrics)
-            await self._listen(metrics, config.metrics.listen)
+            await self._listen(metrics, config.metrics.listen, _METRICS_CONNECTIONS_MAX)
 
-    async def _listen(self, app: web.Application, address: str) -> None:
+    async def _listen(self, app: web.Application, address: str, limit: int) -> Connections:
+        # A client that hung up waits for nothing: its batch of waits must not go on without it.
         runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=75, shutdown_timeout=2.0, lingering_time=1.0
+            app,
+            access_log=None,
+            keepalive_timeout=_IDLE_SECONDS,
+            shutdown_timeout=2.0,
+            lingering_time=1.0,
+            handler_cancellation=True,
         )
         await runner.setup()
-        host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=256)
-        await site.start()
         self._runners.append(runner)
+        assert runner.server is not None
+        connections = Connections(runner.server, limit)
+        host, _, port = address.rpartition(":")
+        server = await asyncio.get_running_loop().create_server(
+            connections, host.strip("[]"), int(port), backlog=256
+        )
+        self._servers.append(server)
+        return connections
 
     async def stop(self) -> None:
         """Close the ports; requests under way get two seconds."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
@@ -65,16 +86,15 @@ class HttpDoor:
             return _refusal(415, "send Content-Type: application/json")
         if not self._host_allowed(request.host):
             return _refusal(403, "this Host is not in rpc.allowed_hosts")
-        if self._open >= config.connections_max:
-            return _refusal(503, "too many requests at once; try later")
-        self._open += 1
         try:
-            body = await request.read()
-            answer = await self._dispatcher.answer(body)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, f"want at most {config.body_bytes_max} bytes")
-        finally:
-            self._open -= 1
+        except TimeoutError:
+            return _refusal(408, f"the body did not come within {_BODY_SECONDS} s")
+        with self._clients.answering(request.transport):
+            answer = await self._dispatcher.answer(body)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, content_type=_JSON)

@@ -61,6 +61,11 @@ class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | int | msgspec.UnsetType | None = msgspec.UNSET
 
 
+_DECODE_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the parser raises on bytes of a stranger: not JSON, not UTF-8, nested without end."""
+_DETAIL_CHARACTERS_MAX = 200
+"""The parser names an unknown member, and a client chose that name."""
+
 _request = msgspec.json.Decoder(_Request)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -89,7 +94,7 @@ class Dispatcher:
             return await self._answer_one(body)
         try:
             calls = _raw_list.decode(body)
-        except msgspec.DecodeError:
+        except _DECODE_FAULTS:
             return _error(None, RpcError(PARSE_ERROR, "PARSE_ERROR", "the body is not JSON"))
         if not calls:
             return _error(None, RpcError(INVALID_REQUEST, "INVALID_REQUEST", "empty batch"))
@@ -103,8 +108,8 @@ class Dispatcher:
         try:
             request = _request.decode(data)
         except msgspec.ValidationError as error:
-            return _error(None, RpcError(INVALID_REQUEST, "INVALID_REQUEST", str(error)))
-        except msgspec.DecodeError:
+            return _error(None, RpcError(INVALID_REQUEST, "INVALID_REQUEST", _detail(error)))
+        except _DECODE_FAULTS:
             return _error(None, RpcError(PARSE_ERROR, "PARSE_ERROR", "the body is not JSON"))
         if request.jsonrpc != "2.0":
             detail = 'member "jsonrpc" must be "2.0"'
@@ -126,8 +131,8 @@ class Dispatcher:
             raise RpcError(METHOD_UNKNOWN, "METHOD_UNKNOWN", "no such method; see rpc.discover")
         try:
             arguments = self._decoders[name].decode(self._by_name(method, params))
-        except msgspec.DecodeError as error:
-            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", str(error)) from None
+        except _DECODE_FAULTS as error:
+            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", _detail(error)) from None
         try:
             return await method.handler(arguments)
         except RpcError:
@@ -150,6 +155,10 @@ class Dispatcher:
             detail = f"want at most {len(fields)} parameters, got {len(values)}"
             raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", detail)
         return _encode(dict(zip(fields, values, strict=False)))
+
+
+def _detail(error: Exception) -> str:
+    return str(error)[:_DETAIL_CHARACTERS_MAX]
 
 
 def _error(request_id: Any, error: RpcError) -> bytes:

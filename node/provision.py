@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ledger import base64url
 from ledger.crypto import Ed25519Signer, ed25519_thumbprint
 from ledger.genesis import Genesis, GenesisAgency, GenesisMember
-from ledger.jwk import Jwk
+from ledger.jwk import Jwk, PrivateJwk
 from ledger.leveldb import LevelStore
 from ledger.parameters import Parameters
 from ledger.signed_text import possession_text
@@ -36,12 +37,19 @@ class MemberKeys:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where one node listens, on one host."""
+    """Where one node listens, and under which name others reach it."""
 
     host: str
     p2p: int
     rpc: int
     metrics: int
+    advertised: str = ""
+    """Host name in the genesis document; empty means `host`."""
+
+    @property
+    def address(self) -> str:
+        """host:port under which peers dial this node."""
+        return f"{self.advertised or self.host}:{self.p2p}"
 
 
 def now_text() -> str:
@@ -60,12 +68,14 @@ def init_home(home: Home, name: str, chain_name: str, ports: Ports) -> MemberKey
     write_private(home.transport_key, make_key_file("transport-ed25519", transport_seed, created))
     _, certificate = make_certificate(name, transport_seed)
     write_replacing(home.transport_certificate, certificate)
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "node": {"name": name},
         "p2p": {"listen": f"{ports.host}:{ports.p2p}"},
         "rpc": {"listen": f"{ports.host}:{ports.rpc}"},
         "metrics": {"listen": f"{ports.host}:{ports.metrics}"},
     }
+    if ports.advertised:
+        values["rpc"]["allowed_hosts"] = ["127.0.0.1", "localhost", ports.advertised]
     if not home.config.exists():
         write_replacing(home.config, config.template(values).encode("utf-8"))
     home.data.mkdir(mode=0o700, exist_ok=True)
@@ -81,25 +91,8 @@ def init_home(home: Home, name: str, chain_name: str, ports: Ports) -> MemberKey
 
 def new_party_key() -> tuple[Ed25519Signer, bytes]:
     """A signing key and its private JWK (JSON bytes) for a party."""
-    seed = secrets.token_bytes(32)
-    return Ed25519Signer(seed), private_jwk(seed)
-
-
-def private_jwk(seed: bytes) -> bytes:
-    """Private JWK of an Ed25519 seed, JSON."""
-    signer = Ed25519Signer(seed)
-    return msgspec.json.format(
-        msgspec.json.encode(
-            {
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "x": base64url.encode(signer.public_key),
-                "d": base64url.encode(seed),
-                "kid": ed25519_thumbprint(signer.public_key),
-                "use": "sig",
-            }
-        )
-    )
+    key = PrivateJwk.signing(secrets.token_bytes(32))
+    return key.signer(), msgspec.json.format(msgspec.json.encode(key.to_json())) + b"\n"
 
 
 def agency_names(count: int) -> tuple[str, ...]:
@@ -164,7 +157,7 @@ def init_test_network(
                 name=keys.name,
                 vote_key=base64url.encode(keys.vote_key),
                 transport_certificate=base64url.encode(keys.certificate),
-                address=f"{place.host}:{place.p2p}",
+                address=place.address,
                 vote_key_proof=base64url.encode(keys.vote_key_proof),
             )
         )

@@ -78,6 +78,8 @@ class NodeService:
         self._not_voting = not_voting
         self._verifier = verifier
         self._log = structlog.get_logger("node")
+        for member in self.chain.validators.members:
+            self.counts.accusations[member.name] = 0  # a series that is there can be alerted on
         self._submitted: OrderedDict[TxId, float] = OrderedDict()
         self._last_signed: dict[str, int] = {}
         self._last_block_ms = self.chain.header.time_ms
@@ -174,8 +176,9 @@ class NodeService:
 
     @property
     def behind(self) -> int:
-        """Blocks that peers claim beyond the head."""
-        return self.machine.interpreter.catchup.behind(self.chain.height)
+        """Blocks that peers claim beyond the head, one honest peer at least among them."""
+        faults = self.chain.validators.f
+        return self.machine.interpreter.catchup.behind(self.chain.height, faults)
 
     @property
     def syncing(self) -> bool:

@@ -14,7 +14,8 @@ def bodies(chain: Chain, request: wire.WantBodies) -> wire.Bodies | None:
     if body is None or len(request.ids) > wire.IDS_MAX:
         return None
     held: dict[bytes, bytes] = dict(zip(transaction_ids(body), body.transactions, strict=True))
-    chosen = tuple(raw for txid in request.ids if (raw := held.get(txid)) is not None)
+    # Each once, however often it was asked for: no request may outgrow the channel's frame.
+    chosen = tuple(raw for txid in request.ids if (raw := held.pop(txid, None)) is not None)
     return wire.Bodies(request.block_hash, chosen) if chosen else None
 
 

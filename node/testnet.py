@@ -70,6 +70,19 @@ def _free_ports(count: int) -> list[int]:
             item.close()
 
 
+def _places(count: int, hostnames: str) -> tuple[Ports, ...]:
+    """Free ports of this machine, or the default ports of hosts of their own."""
+    if hostnames:
+        return tuple(
+            Ports("0.0.0.0", 26656, 26657, 26660, f"{hostnames}{index}")  # noqa: S104 - asked for
+            for index in range(count)
+        )
+    numbers = _free_ports(3 * count)
+    return tuple(
+        Ports(HOST, numbers[i], numbers[i + 1], numbers[i + 2]) for i in range(0, 3 * count, 3)
+    )
+
+
 @dataclass(slots=True)
 class TestNet:
     """The network under one folder."""
@@ -105,15 +118,14 @@ class TestNet:
 
     # ----- commands
 
-    def create(self, validators: int, info_file: Path | None) -> Info:
+    def create(self, validators: int, info_file: Path | None, hostnames: str = "") -> Info:
         """Provision homes, keys and genesis. Raises CommandError when one is there already."""
+        if self.info_path.exists():
+            raise CommandError(USAGE, "NETWORK_EXISTS", f"{self.folder} holds a network already")
         if not 1 <= validators <= VALIDATORS_MAX:
             detail = f"want 1 to {VALIDATORS_MAX} validators, got {validators}"
             raise CommandError(USAGE, "VALIDATORS_OUT_OF_RANGE", detail)
-        numbers = _free_ports(3 * validators)
-        ports = tuple(
-            Ports(HOST, *numbers[3 * index : 3 * index + 3]) for index in range(validators)
-        )
+        ports = _places(validators, hostnames)
         made = init_test_network(self.folder, "demo", ports, Parameters())
         info = Info(
             chain_id=made.genesis.chain,
@@ -123,9 +135,9 @@ class TestNet:
                     name=f"val-{index}",
                     home=str(home.path.resolve()),
                     pid=None,
-                    rpc=f"http://{HOST}:{place.rpc}",
-                    metrics=f"http://{HOST}:{place.metrics}/metrics",
-                    p2p=f"{HOST}:{place.p2p}",
+                    rpc=f"http://{place.advertised or HOST}:{place.rpc}",
+                    metrics=f"http://{place.advertised or HOST}:{place.metrics}/metrics",
+                    p2p=place.address,
                 )
                 for index, (home, place) in enumerate(zip(made.homes, ports, strict=True))
             ],

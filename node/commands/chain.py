@@ -158,14 +158,18 @@ def proof_verify(
 ) -> None:
     """Check a state proof, offline; exit 1 when it proves nothing."""
     with failing(as_json):
-        pinned = hash_from_hex(genesis_hash or Profiles().load(profile).genesis_hash)
+        try:
+            pinned = hash_from_hex(genesis_hash or Profiles().load(profile).genesis_hash)
+        except ValueError as error:
+            detail = f"genesis hash: {error}"
+            raise CommandError(answers.USAGE, "GENESIS_INVALID", detail) from None
         try:
             document = msgspec.json.decode(file.read_bytes())
             height = check_state_proof(document, pinned)
         except OSError as error:
             detail = f"{file}: {error.strerror}"
             raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail) from None
-        except (ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CommandError(answers.NEGATIVE, "PROOF_INVALID", f"INVALID: {error}") from None
         present = document["value"] is not None
         data = {"key": document["key"], "present": present, "height": height, "valid": True}

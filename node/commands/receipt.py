@@ -19,7 +19,13 @@ from ledger.transaction import decode as decode_transaction
 from node import answers
 from node.answers import CommandError
 from node.commands.context import JsonOption, ProfileOption, Session, failing, write_new
-from node.documents import SUFFIX, DocumentReceipt, check_document, check_operation
+from node.documents import (
+    SUFFIX,
+    DocumentReceipt,
+    check_document,
+    check_operation,
+    check_salt,
+)
 from node.profiles import Profiles
 
 app = typer.Typer(help="Receipts, checkable offline.", no_args_is_help=True)
@@ -88,7 +94,7 @@ def _read(path: Path) -> tuple[DocumentReceipt | None, receipts.Receipt]:
     try:
         kept = msgspec.json.decode(data, type=DocumentReceipt)
         data = msgspec.json.encode(kept.receipt)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         kept = None
     try:
         return kept, receipts.decode(data)
@@ -103,7 +109,8 @@ def _check_file(
     if kept is None:
         return None
     transaction = decode_transaction(receipt.tx, bytes_max=1 << 20, operations_max=64)
-    check_operation(kept, list(transaction.ops))
+    check_salt(kept)
+    check_operation(kept, receipt.header.chain, transaction)
     beside = path.with_name(kept.file)
     chosen = document or (beside if beside.exists() else None)
     if chosen is None:

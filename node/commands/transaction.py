@@ -54,7 +54,7 @@ def _compact(session: Session, data: bytes, jti: str | None) -> str:
         raise CommandError(answers.USAGE, "JTI_INVALID", "jti: want 1 to 64 of A-Za-z0-9._-")
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(answers.USAGE, "JSON_INVALID", f"operations: {error}") from None
     operations = value if isinstance(value, list) else [value]
     return session.sign(operations, jti)

@@ -17,6 +17,7 @@ from node.service import NodeService
 
 LIMIT_REASONS = frozenset({"MEMPOOL_FULL", "MEMPOOL_QUOTA"})
 RETRY_AFTER_MS = 500
+EXPIRY_LOOK_SECONDS = 1.0
 
 
 class Submit(Params, frozen=True):
@@ -163,10 +164,15 @@ class _Transactions:
                 retryable=True,
                 retry_after_ms=RETRY_AFTER_MS,
             )
+        deadline = asyncio.get_running_loop().time() + params.timeout_ms / 1000
         try:
-            await asyncio.wait_for(future, params.timeout_ms / 1000)
-        except TimeoutError:
-            pass
+            # A commit wakes the waiter; expiry is seen at the next look.
+            while status["status"] in ("pending", "unknown") and not future.done():
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    break
+                await asyncio.wait((future,), timeout=min(left, EXPIRY_LOOK_SECONDS))
+                status = self.status(txid)
         finally:
             waiters.remove(txid, future)
         return self.status(txid)

@@ -254,6 +254,7 @@ def test_a_peer_that_never_reads_costs_a_bounded_outbox(run: Callable[..., None]
             assert b.transport.stats.frames_dropped[CONSENSUS] > 200
             await until(lambda: "c" not in b.ups, "cut")
             assert b.events[-1] == "down c not-reading"
+            assert [p.pending_bytes for p in b.transport.peers() if p.name == "c"] == [0]
             await raw.close()
 
     run(main())

@@ -220,6 +220,9 @@ def test_take_stops_at_its_bytes_but_gives_one_frame_at_least() -> None:
     assert len(outbox.take(10)) == 1
     assert len(outbox.take(210)) == 2
     assert outbox.take(10) == []
+    for channel in (1, 1, 2):
+        outbox.put(frame(channel, bytes(100 if channel == 1 else 1)))
+    assert len(outbox.take(120)) == 1, "the small one must not overtake the urgent one"
 
 
 def test_a_full_consensus_queue_loses_its_oldest() -> None:

@@ -45,7 +45,7 @@ def test_payloads_arrive_whole_in_order_and_on_their_channel(run: Run) -> None:
             assert b.transport.stats.bytes_received[BLOCKS] == 16_777_221
             (status,) = a.transport.peers()
             assert (status.name, status.up, status.banned_for_ms) == ("b", True, 0)
-            await until(lambda: a.transport.peers()[0].rtt_ms is not None, "round trip")
+            await until(lambda: a.transport.peers()[0].rtt_ms is not None, "rtt", 2)
             assert a.transport.peers()[0].pending_bytes == 0
 
     run(main())
