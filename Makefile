@@ -40,7 +40,7 @@ sim-long: setup ## 100,000 seeds
 mutants: setup ## plant known bugs; the simulator must find each
 	@$(PY) -m tests.sim.mutants
 
-bench: setup ## BENCH=load|failover|tree
+bench: setup ## BENCH=load|failover|tree|stages
 	@$(PY) -m benchmarks $(or $(BENCH),load)
 
 coverage: setup ## branch coverage of consensus/ and ledger/

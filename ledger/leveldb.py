@@ -16,6 +16,9 @@ from ledger.store import StoreDamaged
 _WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 _CACHE_BYTES: Final = 64 * 1024 * 1024
 _BLOOM_BITS: Final = 10
+_RECENT_MAX: Final = 20_000
+_RECENT_VALUE_BYTES_MAX: Final = 2_048
+"""Values read lately that are kept as they are: at most some 50 MB."""
 
 
 class LevelStore:
@@ -44,14 +47,25 @@ class LevelStore:
             )
         # A bound method saves two look-ups on the hottest call of all.
         self._read: Callable[[bytes], bytes | None] = self._db.get
+        # Parties and quota counts are read for every transaction; LevelDB's own cache keeps
+        # blocks, and a look-up in one costs ten times this.
+        self._recent: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._staged:
             return self._staged[key]
+        recent = self._recent.get(key)
+        if recent is not None:
+            return recent
         try:
-            return self._read(key)
+            value = self._read(key)
         except plyvel.Error as error:
             raise self._fault(error) from error
+        if value is not None and len(value) <= _RECENT_VALUE_BYTES_MAX:
+            if len(self._recent) >= _RECENT_MAX:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = value
+        return value
 
     def scan(
         self, prefix: bytes, start: bytes = b"", *, reverse: bool = False
@@ -98,6 +112,8 @@ class LevelStore:
                     batch.delete(key)
                 else:
                     batch.put(key, value)
+        for key in self._recent.keys() & self._staged.keys():
+            del self._recent[key]
         self._staged = {}
 
     def discard(self) -> None:

@@ -44,6 +44,7 @@ STATELESS = frozenset(
 )
 """Reasons that hold whatever block comes next: a peer that passes such a transaction on is at
 fault."""
+LATER_REASONS = frozenset({"TX_REPLAYED", "TX_EXPIRED", "TX_KEY_REVOKED", "PARTY_MARKS_FULL"})
 RETRIED = frozenset({"TX_UNKNOWN_KEY", "TX_EXPIRY_TOO_FAR"})
 
 
@@ -60,11 +61,13 @@ class Intake:
     def admit(self, raw: bytes, mono_ms: int, wall_ms: int) -> tuple[Outcome, Waiting | None]:
         """Take one transaction or say why not; the second part is set when it is new here."""
         txid = TxId(sha256(raw))
-        if txid in self.mempool or self.chain.archive.location(txid) is not None:
+        if txid in self.mempool:
             return Outcome(txid, "known", "", ""), None
         try:
             waiting = self._check(raw, mono_ms, wall_ms)
         except Inadmissible as error:
+            if self._committed_before(txid, error):
+                return Outcome(txid, "known", "", ""), None
             if error.reason in RETRIED:
                 self.retry.append(raw)
             return Outcome(_first_of(error, txid), "", error.reason, error.detail), None
@@ -74,13 +77,20 @@ class Intake:
     def check(self, raw: bytes, mono_ms: int, wall_ms: int) -> Outcome:
         """What `admit` would say; nothing changes."""
         txid = TxId(sha256(raw))
-        if txid in self.mempool or self.chain.archive.location(txid) is not None:
+        if txid in self.mempool:
             return Outcome(txid, "known", "", "")
         try:
             self._check(raw, mono_ms, wall_ms)
         except Inadmissible as error:
+            if self._committed_before(txid, error):
+                return Outcome(txid, "known", "", "")
             return Outcome(_first_of(error, txid), "", error.reason, error.detail)
         return Outcome(txid, "accepted", "", "")
+
+    def _committed_before(self, txid: TxId, error: Inadmissible) -> bool:
+        """Whether the refusal only says that this very transaction is in a block already: its mark
+        lives, it expired since, or its key was revoked since."""
+        return error.reason in LATER_REASONS and self.chain.archive.location(txid) is not None
 
     def _check(self, raw: bytes, mono_ms: int, wall_ms: int) -> Waiting:
         chain = self.chain
