@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from node import answers
-from node.commands import chain, document, identity, profile, receipt, transaction
+from node.commands import approval, chain, document, identity, profile, receipt, transaction
 from node.commands.context import JsonOption
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.add_typer(profile.app, name="profile")
 app.add_typer(identity.app, name="id")
 app.command("submit")(transaction.submit)
+app.command("approve")(approval.approve)
 app.add_typer(transaction.app, name="tx")
 app.add_typer(document.app, name="document")
 app.add_typer(receipt.app, name="receipt")

@@ -15,7 +15,7 @@ import typer
 
 from node import answers, config
 from node.answers import CommandError
-from node.home import Home
+from node.home import Home, KeyFileError
 from node.testnet import Info, TestNet
 
 PROGRAM = "munimentd"
@@ -52,6 +52,8 @@ def _failing(as_json: bool) -> Iterator[None]:
         answers.fail(
             CommandError(answers.CONFIG, "CONFIG_INVALID", str(error)), PROGRAM, as_json=as_json
         )
+    except KeyFileError as error:
+        answers.fail(CommandError(answers.KEY, "KEY_FILE", str(error)), PROGRAM, as_json=as_json)
     except OSError as error:
         answers.fail(
             CommandError(answers.TEMPORARY, "SYSTEM", str(error)), PROGRAM, as_json=as_json
@@ -129,16 +131,34 @@ def show_validator(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False)
     """Public vote key, base64url, and its kid."""
     from ledger import base64url
     from ledger.crypto import Ed25519Signer, ed25519_thumbprint
-    from node.home import KeyFileError, read_key_seed
+    from node.home import read_key_seed
 
     with _failing(as_json):
-        try:
-            signer = Ed25519Signer(read_key_seed(Home(home).vote_key, "vote-ed25519"))
-        except KeyFileError as error:
-            raise CommandError(answers.KEY, "KEY_FILE", str(error)) from None
+        signer = Ed25519Signer(read_key_seed(Home(home).vote_key, "vote-ed25519"))
         key = base64url.encode(signer.public_key)
         data = {"vote_key": key, "kid": ed25519_thumbprint(signer.public_key)}
         answers.succeed(data, key, as_json=as_json)
+
+
+@app.command("prove-vote-key")
+def prove_vote_key(
+    chain_id: Annotated[str, typer.Option(help="Id of the running chain.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Proof of possession of the vote key, for sys.epoch_close on a running chain."""
+    from ledger import base64url
+    from ledger.crypto import Ed25519Signer, ed25519_thumbprint
+    from ledger.signed_text import possession_text
+    from node.home import read_key_seed
+
+    with _failing(as_json):
+        seed = read_key_seed(Home(home).vote_key, "vote-ed25519")
+        signer = Ed25519Signer(seed)
+        name = config.load(Home(home).config).node.name
+        text = possession_text(chain_id, name, ed25519_thumbprint(signer.public_key))
+        proof = base64url.encode(signer.sign(text))
+        answers.succeed({"name": name, "vote_key_proof": proof}, proof, as_json=as_json)
 
 
 @app.command()
