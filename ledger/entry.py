@@ -40,7 +40,7 @@ class TxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operation: int
     """Index of the operation that was refused, or -1."""
     results: tuple[dict[str, Any], ...]
-    """One object for each operation; none when refused."""
+    """One object for each operation; when refused, at most one that says what failed."""
     kind: Literal["tx"] = "tx"
     type: Literal["muniment-entry-v1"] = ENTRY_TYPE
 
@@ -59,7 +59,7 @@ class TxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if entry.status is Status.COMMITTED:
             consistent = entry.reason == "" and entry.operation == NO_OPERATION
         else:
-            consistent = entry.reason != "" and entry.operation >= 0 and not entry.results
+            consistent = entry.reason != "" and entry.operation >= 0 and len(entry.results) <= 1
         if not consistent:
             raise ValueError("entry: status, reason, operation and results do not agree")
         return entry
@@ -78,11 +78,37 @@ def committed_entry(
     ).encode()
 
 
-def refused_entry(height: Height, index: int, tx: TxId, reason: str, operation: int) -> bytes:
+def refused_entry(
+    height: Height,
+    index: int,
+    tx: TxId,
+    reason: str,
+    operation: int,
+    results: tuple[dict[str, Any], ...] = (),
+) -> bytes:
     """Canonical JSON of a refused transaction's entry; `operation` is the one that was refused."""
     assert reason
     assert operation >= 0
-    return TxEntry(height, index, tx.hex(), Status.REFUSED, reason, operation, ()).encode()
+    return TxEntry(height, index, tx.hex(), Status.REFUSED, reason, operation, results).encode()
+
+
+def timer_entry(
+    height: Height, index: int, record: str, name: str, reason: str, result: dict[str, Any]
+) -> bytes:
+    """Canonical JSON of the entry of a timer that fired, or was refused with `reason`."""
+    return canonical.encode(
+        {
+            "type": ENTRY_TYPE,
+            "kind": "timer",
+            "height": height,
+            "index": index,
+            "record": record,
+            "name": name,
+            "status": "refused" if reason else "fired",
+            "reason": reason,
+            "results": [result] if result else [],
+        }
+    )
 
 
 def epoch_entry(height: Height, index: int, epoch: Epoch, validators_hash: Hash) -> bytes:

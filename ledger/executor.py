@@ -22,6 +22,9 @@ from ledger.modules.system import NEXT_VALIDATORS_KEY
 from ledger.operation import Context, Refusal
 from ledger.parameters import Parameters
 from ledger.parties import Party, party_key
+from ledger.registry import governance, timers
+from ledger.registry.act import Act
+from ledger.registry.evaluate import Meter
 from ledger.state import Draft, State
 from ledger.system_state import evidence_key, open_epoch
 from ledger.transaction import Inadmissible, Transaction
@@ -108,6 +111,8 @@ class Executor:
         run.marks.expire(parent, time_ms)
         open_epoch(draft, validators, height)
         noted = self._note_evidence(run, evidence, select=select)
+        governance.take_effect(draft, height)
+        timed = self._run_timers(run)
         room = self._parameters.block_bytes_max - sum(len(item) for item in noted)
         draft.savepoint()
         included: list[Admitted] = []
@@ -128,6 +133,10 @@ class Executor:
                 continue
             self._apply(run, admitted, party)
             included.append(admitted)
+        for record, name, reason, result in timed:
+            run.entries.append(
+                entry.timer_entry(height, len(run.entries), record, name, reason, result)
+            )
         following = self._close_epoch(run)
         run.marks.write()
         return Execution(
@@ -171,13 +180,41 @@ class Executor:
             if isinstance(outcome, Refusal):
                 draft.rollback()
                 run.entries.append(
-                    entry.refused_entry(run.height, index, tx.id, outcome.reason, context.index)
+                    entry.refused_entry(
+                        run.height, index, tx.id, outcome.reason, context.index, outcome.results
+                    )
                 )
                 return
             results.append(outcome)
             context.index += 1
         draft.savepoint()
         run.entries.append(entry.committed_entry(run.height, index, tx.id, results))
+
+    def _run_timers(self, run: _Run) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """Fire what is due, in order, up to the cap: (record, name, reason or empty, result)."""
+        now = run.time_ms // 1000
+        done: list[tuple[str, str, str, dict[str, Any]]] = []
+        for at, record, name in timers.due(run.parent, now, self._parameters.timers_per_block_max):
+            act = Act(
+                draft=run.draft,
+                chain=self._chain,
+                height=run.height,
+                now=now,
+                tx="",
+                party="",
+                agency="",
+                meter=Meter(self._parameters.expression_cost_max),
+                effects_left=self._parameters.effects_max,
+                record_bytes_max=self._parameters.record_bytes_max,
+            )
+            run.draft.savepoint()
+            reason, result = timers.fire(act, at, record, name)
+            if reason:
+                run.draft.rollback()
+                timers.drop(act, at, record, name)
+            run.draft.savepoint()
+            done.append((record, name, reason, result))
+        return done
 
     def _close_epoch(self, run: _Run) -> ValidatorSet | None:
         value = run.draft.get(NEXT_VALIDATORS_KEY)

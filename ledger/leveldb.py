@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -45,8 +46,9 @@ class LevelStore:
                 lru_cache_size=_CACHE_BYTES,
                 bloom_filter_bits=_BLOOM_BITS,
             )
-        # A bound method saves two look-ups on the hottest call of all.
-        self._read: Callable[[bytes], bytes | None] = self._db.get
+        # Without verify_checksums a flipped bit of a table would be read as if it were written.
+        # One callable saves two look-ups on the hottest call of all.
+        self._read: Callable[[bytes], bytes | None] = partial(self._db.get, verify_checksums=True)
         # Parties and quota counts are read for every transaction; LevelDB's own cache keeps
         # blocks, and a look-up in one costs ten times this.
         self._recent: dict[bytes, bytes] = {}
@@ -88,7 +90,11 @@ class LevelStore:
         with (
             self._faults(),
             self._db.iterator(
-                start=low, stop=high, include_stop=include_high, reverse=reverse
+                start=low,
+                stop=high,
+                include_stop=include_high,
+                reverse=reverse,
+                verify_checksums=True,
             ) as entries,
         ):
             for key, value in entries:

@@ -21,6 +21,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """The operation's answer is no; `reason` is a stable code of docs/spec/operations.md."""
 
     reason: str
+    results: tuple[dict[str, Any], ...] = ()
+    """What failed, in the service's own words: which guard, which field."""
 
 
 Outcome: TypeAlias = dict[str, Any] | Refusal

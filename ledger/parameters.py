@@ -18,6 +18,10 @@ BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "checkpoint_interval": (1, 1_024),
     "turn_length": (1, 1_024),
     "window": (1, 1),
+    "expression_cost_max": (1_000, 1_000_000),
+    "effects_max": (8, 1_000),
+    "record_bytes_max": (1_024, 262_144),
+    "timers_per_block_max": (1, 10_000),
 }
 
 
@@ -35,6 +39,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_interval: int = 64
     turn_length: int = 16
     window: int = 1
+    expression_cost_max: int = 20_000
+    effects_max: int = 64
+    record_bytes_max: int = 32_768
+    timers_per_block_max: int = 200
 
     def check(self) -> None:
         """Raises ValueError when a parameter is outside its compiled bounds."""

@@ -37,8 +37,10 @@ class Reader(Protocol):
 class State:
     """Immutable view of everything after one block."""
 
-    __slots__ = ("_parent", "_store", "layers", "tree", "writes")
+    __slots__ = ("_parent", "layers", "store", "tree", "writes")
 
+    store: Store
+    """What the oldest layer stands on."""
     tree: Tree
     writes: Mapping[bytes, bytes | None]
     """This block's writes by raw key (None deletes), for the store; empty once detached."""
@@ -52,7 +54,7 @@ class State:
         parent: State | None = None,
         writes: Mapping[bytes, bytes | None] | None = None,
     ) -> None:
-        self._store = store
+        self.store = store
         self._parent = parent
         self.tree = tree
         self.writes = writes or {}
@@ -87,7 +89,7 @@ class State:
             if raw_key in state.writes:
                 return state.writes[raw_key]
             state = state._parent
-        return self._store.get(raw_key)
+        return self.store.get(raw_key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Raw keys that begin with `prefix`, rising, with their values.
@@ -101,7 +103,7 @@ class State:
                 if key.startswith(prefix):
                     changed.setdefault(key, value)
             state = state._parent
-        return merge(self._store.scan(prefix), changed)
+        return merge(self.store.scan(prefix), changed)
 
     def prove(self, key: bytes) -> Proof:
         """Proof that the state key `key` is present with its value, or absent."""
@@ -113,7 +115,7 @@ class State:
 
     def child(self, tree: Tree, writes: Mapping[bytes, bytes | None]) -> State:
         """The state one layer above this one."""
-        return State(self._store, tree, self, writes)
+        return State(self.store, tree, self, writes)
 
     def detach(self) -> None:
         """Forget this layer and those below: their writes are staged in the store.

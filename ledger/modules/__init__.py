@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.modules import document, party, system
+from ledger.modules import document, party, registry, system
 from ledger.operation import Module, Operation, OperationType
 from ledger.transaction import Inadmissible, Transaction
 
@@ -22,7 +22,7 @@ def _register(modules: tuple[Module, ...]) -> Mapping[str, OperationType]:
     return MappingProxyType(registry)
 
 
-REGISTRY: Final = _register((document, party, system))
+REGISTRY: Final = _register((document, party, registry, system))
 """Every operation of the ledger by name."""
 
 

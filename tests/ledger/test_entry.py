@@ -87,12 +87,12 @@ def test_other_shapes_are_refused(changes: dict[str, Any]) -> None:
         TxEntry.from_json({**json.loads(COMMITTED), **changes})
 
 
-def test_a_refusal_has_a_reason_and_no_results() -> None:
+def test_a_refusal_has_a_reason_and_at_most_one_result() -> None:
     good = json.loads(REFUSED)
     changed: list[dict[str, Any]] = [
         {"reason": ""},
         {"operation": -1},
-        {"results": [{}]},
+        {"results": [{}, {}]},
         {"status": "committed"},
     ]
     for changes in changed:

@@ -1,0 +1,1 @@
+"""The registry engine: services as data (docs/spec/registry.md). Pure and deterministic."""

@@ -1,0 +1,232 @@
+"""One act: guards, effects, the record's next version; all or nothing (registry.md, section 6).
+
+Everything that an act does goes through a draft; a refusal is raised, and whoever called rolls the
+draft back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger import records
+from ledger.crypto import sha256
+from ledger.ids import ChainId, Height
+from ledger.parties import find_party
+from ledger.registry import aggregates, fields
+from ledger.registry.catalogue import (
+    Loaded,
+    find_version,
+    parse_definition_name,
+    record_value,
+)
+from ledger.registry.definition import CREATE, Transition, Type
+from ledger.registry.evaluate import ExpressionRefused, Meter, Scope, truth
+from ledger.registry.scope import View
+from ledger.state import Draft
+
+DEPTH_MAX = 8
+TIMER_TABLE = b"q"
+INDEX_TABLE = b"i"
+
+
+class Refused(Exception):
+    """The act is refused; `reason` is stable, `results` say what failed in the service's words."""
+
+    def __init__(self, reason: str, **results: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.results: tuple[dict[str, Any], ...] = (results,) if results else ()
+
+
+@dataclass(slots=True)
+class Act:
+    """What one operation, or one timer, may still spend, and where it is."""
+
+    draft: Draft
+    chain: ChainId
+    height: Height
+    now: int
+    """Block time, seconds."""
+    tx: str
+    """Transaction id, hex; empty for a timer."""
+    party: str
+    """Who signs; empty for a timer."""
+    agency: str
+    meter: Meter
+    effects_left: int
+    record_bytes_max: int
+    depth: int = 0
+    open: list[str] = field(default_factory=list)
+    """Records in the middle of a change: none of them may change again."""
+
+    def spend_effect(self) -> None:
+        """Raises Refused when the transaction made too many effects."""
+        self.effects_left -= 1
+        if self.effects_left < 0:
+            raise Refused("TOO_MANY_EFFECTS")
+
+    def lookup(self) -> fields.Lookup:
+        """What exists, for the check of values."""
+
+        def record_type(record: str) -> str | None:
+            value = record_value(self.draft, record)
+            return None if value is None else str(value["type"])
+
+        return fields.Lookup(lambda party: find_party(self.draft, party) is not None, record_type)
+
+
+def form_of(act: Act, record: dict[str, Any]) -> tuple[Loaded, Type]:
+    """The definition that a record acts by, and its type. Raises Refused when suspended."""
+    service, version = parse_definition_name(record["def"])
+    found = find_version(act.draft, service, version)
+    if found is None:
+        raise Refused("SERVICE_UNKNOWN")
+    loaded, row = found
+    if row.status != "active":
+        raise Refused("DEFINITION_SUSPENDED")
+    kind = loaded.type(record["type"])
+    assert kind is not None, record["type"]
+    return loaded, kind
+
+
+def scope_of(
+    act: Act, loaded: Loaded, record: dict[str, Any], given: dict[str, Any], signers: Sequence[str]
+) -> Scope:
+    """What expressions of a record's transition see."""
+    view = View(act.draft, loaded, act.now, act.meter, record["id"])
+    return view.scope(record["data"], record["state"], given, signers)
+
+
+def check_guards(transition: Transition, scope: Scope) -> None:
+    """Raises Refused with the name of the first guard that does not hold."""
+    for name, tree in transition.guards:
+        try:
+            holds = truth(tree, scope)
+        except ExpressionRefused as refused:
+            raise Refused(refused.reason, guard=name) from None
+        if not holds:
+            raise Refused("GUARD_FAILED", guard=name)
+
+
+def check_input(act: Act, transition: Transition, given: dict[str, Any]) -> None:
+    """Raises Refused with the name of the first input that is not right."""
+    wrong = fields.check_values(transition.input, given, act.lookup())
+    if wrong is not None:
+        raise Refused("INPUT_INVALID", field=wrong)
+
+
+def new_record(act: Act, record: str, record_type: str, definition: str) -> dict[str, Any]:
+    """A record before its first version is written."""
+    return {
+        "id": record,
+        "type": record_type,
+        "def": definition,
+        "state": "",
+        "party": act.party,
+        "agency": act.agency,
+        "data": {},
+        "locks": {},
+        "timers": {},
+        "acts": [],
+        "tx": act.tx,
+        "height": act.height,
+    }
+
+
+def child_id(record_type: str, parent: str, seq: int, index: int) -> str:
+    """Id of a record that effect `index` of a version of `parent` creates."""
+    text = f"muniment-child-v1\n{parent}\n{seq}\n{index}\n"
+    return f"{record_type}/{sha256(text.encode('ascii')).hex()[:32]}"
+
+
+def write_record(
+    act: Act, loaded: Loaded, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]
+) -> int:
+    """Write the next version with everything that is derived from it. Raises Refused."""
+    record = after["id"]
+    key = b"record/" + record.encode("ascii")
+    after = {**after, "tx": act.tx, "height": act.height}
+    after.pop("seq", None)
+    after.pop("prev", None)
+    if before is None:
+        records.create(act.draft, key, after)
+        seq = 0
+    else:
+        old = act.draft.get(key)
+        assert old is not None
+        seq = records.supersede(act.draft, key, old, after)
+    written = act.draft.get(key)
+    assert written is not None
+    if len(written) > act.record_bytes_max:
+        raise Refused("RECORD_TOO_LARGE")
+    reason = aggregates.update(act.draft, loaded, after["type"], record, before, after)
+    if reason:
+        raise Refused(reason)
+    _index(act.draft, kind, before, after)
+    _timers(act.draft, before, after)
+    if before is None:
+        short = after["type"]
+        for link in kind.complete:
+            parent = after["data"].get(link)
+            if parent is not None:
+                aggregates.extend_link(act.draft, parent, short, link, record)
+    return seq
+
+
+def index_key(record_type: str, name: str, value: Any, record: str) -> bytes:
+    """Raw key of an index row: equality only; the value is hashed, so that keys stay short."""
+    digest = sha256(str(value).encode("utf-8"))[:12]
+    prefix = f"{record_type}\x00{name}\x00".encode("ascii")
+    return INDEX_TABLE + prefix + digest + record.encode("ascii")
+
+
+def _index(draft: Draft, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+    names = [("state", None), *((name, name) for name in kind.indexes)]
+    for name, data_name in names:
+        old = None if before is None else _indexed(before, data_name)
+        new = _indexed(after, data_name)
+        if old == new and before is not None:
+            continue
+        if old is not None:
+            draft.write(index_key(after["type"], name, old, after["id"]), None)
+        if new is not None:
+            draft.write(index_key(after["type"], name, new, after["id"]), b"")
+
+
+def _indexed(record: dict[str, Any], name: str | None) -> Any:
+    return record["state"] if name is None else record["data"].get(name)
+
+
+def timer_key(due: int, record: str, name: str) -> bytes:
+    """Raw key of a waiting timer: in the order in which timers fire."""
+    return TIMER_TABLE + due.to_bytes(8, "big") + f"{record}\x00{name}".encode("ascii")
+
+
+def _timers(draft: Draft, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+    old = {} if before is None else before["timers"]
+    for name, due in old.items():
+        if after["timers"].get(name) != due:
+            draft.write(timer_key(due, after["id"], name), None)
+    for name, due in after["timers"].items():
+        if old.get(name) != due:
+            draft.write(timer_key(due, after["id"], name), b"")
+
+
+def check_transition(
+    record: dict[str, Any], kind: Type, name: str, *, acting: str | None
+) -> Transition:
+    """The transition, if the record may take it now. `acting`: the record that fires it.
+
+    Raises Refused: TRANSITION_UNKNOWN, WRONG_STATE, LOCKED.
+    """
+    transition = kind.transitions.get(name)
+    if transition is None or name == CREATE:
+        raise Refused("TRANSITION_UNKNOWN")
+    if record["state"] not in transition.source:
+        raise Refused("WRONG_STATE", state=record["state"])
+    owners = set(record["locks"].values())
+    if owners and owners != {acting}:
+        raise Refused("LOCKED")
+    return transition

@@ -1,0 +1,272 @@
+"""The doors of the engine: create, act, approve, and acts of every type (registry.md, 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ledger.ids import CODE, HASH_HEX
+from ledger.registry import pending
+from ledger.registry.act import (
+    Act,
+    Refused,
+    check_guards,
+    check_input,
+    check_transition,
+    form_of,
+    new_record,
+    scope_of,
+    write_record,
+)
+from ledger.registry.catalogue import (
+    Loaded,
+    find_service,
+    find_version,
+    record_value,
+    service_of_type,
+)
+from ledger.registry.check import UNIVERSAL
+from ledger.registry.definition import CREATE, Policy, Transition, Type
+from ledger.registry.effects import perform
+from ledger.registry.evaluate import ExpressionRefused
+from ledger.registry.policy import SIGNERS_MAX, may_take_part, satisfied
+from ledger.registry.scope import Deciding
+
+ACTS_MAX = 64
+"""Universal acts noted on one record."""
+
+
+def create(
+    act: Act, record: str, record_type: str, version: int, data: dict[str, Any], index: int
+) -> dict[str, Any]:
+    """Create a record, or leave its creation waiting for more signatures. Raises Refused."""
+    service = service_of_type(act.draft, record_type)
+    found = None if service is None else find_service(act.draft, service)
+    if service is None or found is None:
+        raise Refused("SERVICE_UNKNOWN")
+    if found.current != version:
+        raise Refused("VERSION_NOT_CURRENT", current=found.current)
+    if record_value(act.draft, record) is not None:
+        raise Refused("RECORD_EXISTS")
+    waiting = pending.Pending(
+        id=pending.pending_id(act.tx, index),
+        record=record,
+        type=record_type,
+        version=version,
+        transition=CREATE,
+        input=data,
+        party=act.party,
+        agency=act.agency,
+        signers=(act.party,),
+        revision=-1,
+        until=act.now + pending.PENDING_SECONDS,
+    )
+    return _advance(act, waiting)
+
+
+def act_on(
+    act: Act,
+    record: str,
+    transition: str,
+    given: dict[str, Any],
+    revision: int | None,
+    index: int,
+) -> dict[str, Any]:
+    """Act on a record, or leave the act waiting for more signatures. Raises Refused."""
+    value = _record(act, record)
+    if revision is not None and revision != value["seq"]:
+        raise Refused("CONFLICT", revision=value["seq"])
+    waiting = pending.Pending(
+        id=pending.pending_id(act.tx, index),
+        record=record,
+        type=value["type"],
+        version=0,
+        transition=transition,
+        input=given,
+        party=value["party"],
+        agency=value["agency"],
+        signers=(act.party,),
+        revision=value["seq"],
+        until=act.now + pending.PENDING_SECONDS,
+    )
+    return _advance(act, waiting)
+
+
+def approve(act: Act, record: str, name: str) -> dict[str, Any]:
+    """Add a signature to a waiting act. Raises Refused."""
+    waiting = pending.find(act.draft, record, name)
+    if waiting is None:
+        raise Refused("PENDING_UNKNOWN")
+    if act.now >= waiting.until:
+        raise Refused("PENDING_EXPIRED")
+    if act.party in waiting.signers:
+        raise Refused("ALREADY_SIGNED")
+    if len(waiting.signers) >= SIGNERS_MAX:
+        raise Refused("TOO_MANY_SIGNERS")
+    signers = (*waiting.signers, act.party)
+    return _advance(act, msgspec.structs.replace(waiting, signers=signers))
+
+
+def _record(act: Act, record: str) -> dict[str, Any]:
+    value = record_value(act.draft, record)
+    if value is None or "locks" not in value:  # the document module's records are not ours
+        raise Refused("RECORD_UNKNOWN")
+    return value
+
+
+def _advance(act: Act, waiting: pending.Pending) -> dict[str, Any]:
+    """Do the act if its signers suffice, keep it waiting if the newest one helps."""
+    try:
+        if waiting.transition == CREATE:
+            return _advance_create(act, waiting)
+        return _advance_act(act, waiting)
+    except ExpressionRefused as refused:
+        raise Refused(refused.reason) from None
+
+
+def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
+    service = service_of_type(act.draft, waiting.type)
+    assert service is not None
+    found = find_version(act.draft, service, waiting.version)
+    assert found is not None
+    loaded, row = found
+    if row.status != "active":
+        raise Refused("DEFINITION_SUSPENDED")
+    kind = loaded.type(waiting.type)
+    assert kind is not None
+    transition = kind.transitions[CREATE]
+    if transition.by is None:
+        raise Refused("NOT_AUTHORISED")
+    if record_value(act.draft, waiting.record) is not None:
+        raise Refused("RECORD_EXISTS")
+    made = new_record(act, waiting.record, waiting.type, f"{service}@{waiting.version}")
+    made["party"], made["agency"] = waiting.party, waiting.agency
+    made["data"] = {name: v for name, v in waiting.input.items() if v is not None}
+    if not _decide(act, loaded, made, transition.by, {}, waiting.signers):
+        _check_early(act, loaded, kind, made, transition, {}, waiting.signers)
+        return _wait(act, waiting)
+    pending.remove(act.draft, waiting)
+    seq = perform(act, loaded, kind, None, made, transition, {}, waiting.signers)
+    return {"record": waiting.record, "seq": seq, "state": transition.to}
+
+
+def _advance_act(act: Act, waiting: pending.Pending) -> dict[str, Any]:
+    before = _record(act, waiting.record)
+    if before["seq"] != waiting.revision:
+        raise Refused("CONFLICT", revision=before["seq"])
+    loaded, kind = form_of(act, before)
+    after = {**before, "data": dict(before["data"]), "timers": dict(before["timers"])}
+    if waiting.transition in UNIVERSAL:
+        return _universal(act, loaded, kind, before, after, waiting)
+    transition = check_transition(before, kind, waiting.transition, acting=None)
+    if transition.by is None:
+        raise Refused("NOT_AUTHORISED")
+    check_input(act, transition, waiting.input)
+    if not _decide(act, loaded, before, transition.by, waiting.input, waiting.signers):
+        _check_early(act, loaded, kind, after, transition, waiting.input, waiting.signers)
+        return _wait(act, waiting)
+    pending.remove(act.draft, waiting)
+    seq = perform(act, loaded, kind, before, after, transition, waiting.input, waiting.signers)
+    return {"record": waiting.record, "seq": seq, "state": transition.to}
+
+
+def _decide(
+    act: Act,
+    loaded: Loaded,
+    record: dict[str, Any],
+    policy: Policy,
+    given: dict[str, Any],
+    signers: Sequence[str],
+) -> bool:
+    """Whether the signers suffice. Raises Refused when the newest one helps nothing."""
+    scope = scope_of(act, loaded, record, given, signers)
+    deciding = Deciding(act.draft, loaded, act.now, scope)
+    if not may_take_part(policy, signers[-1], deciding):
+        raise Refused("NOT_AUTHORISED")
+    return satisfied(policy, signers, deciding)
+
+
+def _check_early(
+    act: Act,
+    loaded: Loaded,
+    kind: Type,
+    record: dict[str, Any],
+    transition: Transition,
+    given: dict[str, Any],
+    signers: Sequence[str],
+) -> None:
+    """Refuse at once what could not be done now: nobody should sign in vain."""
+    check_guards(transition, scope_of(act, loaded, record, given, signers))
+
+
+def _wait(act: Act, waiting: pending.Pending) -> dict[str, Any]:
+    pending.save(act.draft, waiting)
+    return {
+        "record": waiting.record,
+        "pending": waiting.id,
+        "signers": list(waiting.signers),
+        "until": waiting.until,
+    }
+
+
+def _universal(
+    act: Act,
+    loaded: Loaded,
+    kind: Type,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    waiting: pending.Pending,
+) -> dict[str, Any]:
+    """rectify, error_declaration, court_order: noted for ever, never an edit of history."""
+    policy = kind.universal.get(waiting.transition)
+    if policy is None:
+        raise Refused("NOT_AUTHORISED")
+    given = waiting.input
+    reason, proof = given.get("reason_code"), given.get("commitment")
+    if type(reason) is not str or CODE.fullmatch(reason) is None:
+        raise Refused("INPUT_INVALID", field="reason_code")
+    if type(proof) is not str or HASH_HEX.fullmatch(proof) is None:
+        raise Refused("INPUT_INVALID", field="commitment")
+    if waiting.transition == "rectify":
+        _rectify(kind, after, given)
+    elif waiting.transition == "court_order":
+        state = given.get("state", before["state"])
+        if state not in kind.states:
+            raise Refused("INPUT_INVALID", field="state")
+        after["state"] = state
+        if state in kind.final:
+            after["timers"] = {}
+        after["locks"] = {}
+    allowed = {"reason_code", "commitment", "field", "value", "state"}
+    for name in sorted(given):
+        if name not in allowed:
+            raise Refused("INPUT_INVALID", field=name)
+    if not _decide(act, loaded, before, policy, given, waiting.signers):
+        return _wait(act, waiting)
+    if len(before["acts"]) >= ACTS_MAX:
+        raise Refused("ACTS_FULL")
+    note = {
+        "act": waiting.transition,
+        "reason_code": reason,
+        "commitment": proof,
+        "height": act.height,
+        "signers": list(waiting.signers),
+    }
+    after["acts"] = [*before["acts"], note]
+    pending.remove(act.draft, waiting)
+    seq = write_record(act, loaded, kind, before, after)
+    return {"record": waiting.record, "seq": seq, "state": after["state"]}
+
+
+def _rectify(kind: Type, after: dict[str, Any], given: dict[str, Any]) -> None:
+    """A committed value is replaced; what the service decides by is not."""
+    name, value = given.get("field"), given.get("value")
+    if not isinstance(name, str) or name not in kind.fields:
+        raise Refused("INPUT_INVALID", field="field")
+    if kind.fields[name].privacy != "committed":
+        raise Refused("FIELD_NOT_RECTIFIABLE", field=name)
+    if not isinstance(value, str) or HASH_HEX.fullmatch(value) is None:
+        raise Refused("INPUT_INVALID", field="value")
+    after["data"][name] = value

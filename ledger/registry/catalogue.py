@@ -1,0 +1,195 @@
+"""Services as the state holds them: which version of which definition a record follows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from ledger import canonical
+from ledger.registry.definition import Aggregate, Definition, Type, loaded
+from ledger.state import Draft, Reader
+
+ACTIVE = "active"
+SUSPENDED = "suspended"
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One activated version."""
+
+    hash: str
+    status: str
+    height: int
+
+
+class Service(msgspec.Struct, frozen=True):
+    """Value of `service/<service>`."""
+
+    versions: dict[str, Version]
+    current: int
+    moved: dict[str, int] = {}
+    """Versions whose records act by another one, by force of a migration."""
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """An aggregate that counts records of some type."""
+
+    type: str
+    name: str
+    aggregate: Aggregate
+
+
+class Loaded:
+    """A definition with what the engine looks up in it."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.by_record_type = {
+            definition.record_type(name): kind for name, kind in definition.types.items()
+        }
+        self.parents: dict[str, list[Parent]] = {}
+        for owner, kind in definition.types.items():
+            for name, aggregate in kind.aggregates.items():
+                child = definition.record_type(aggregate.type)
+                parent = Parent(definition.record_type(owner), name, aggregate)
+                self.parents.setdefault(child, []).append(parent)
+
+    def type(self, record_type: str) -> Type | None:
+        """The form of a record type of this service."""
+        return self.by_record_type.get(record_type)
+
+    def unit(self, name: str) -> str:
+        """A unit's name on the chain."""
+        return f"{self.definition.service}.{name}"
+
+    def role(self, name: str) -> str:
+        """A role's name on the chain."""
+        return f"{self.definition.service}.{name}"
+
+
+@lru_cache(maxsize=64)
+def _load(data: bytes) -> Loaded:
+    return Loaded(loaded(data))
+
+
+_service_decoder = msgspec.json.Decoder(Service)
+_type_decoder = msgspec.json.Decoder(str)
+
+
+def service_key(service: str) -> bytes:
+    """State key of a service."""
+    return b"service/" + service.encode("ascii")
+
+
+def definition_key(definition_hash: str) -> bytes:
+    """State key of a definition's canonical JSON."""
+    return b"definition/" + definition_hash.encode("ascii")
+
+
+def type_key(record_type: str) -> bytes:
+    """State key that says to which service a record type belongs."""
+    return b"type/" + record_type.encode("ascii")
+
+
+def find_service(state: Reader, service: str) -> Service | None:
+    """A service that was activated."""
+    value = state.get(service_key(service))
+    return None if value is None else _service_decoder.decode(value)
+
+
+def service_of_type(state: Reader, record_type: str) -> str | None:
+    """The service to which a record type belongs."""
+    value = state.get(type_key(record_type))
+    return None if value is None else _type_decoder.decode(value)
+
+
+def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Version] | None:
+    """The definition by which records of a version act, forced migrations followed."""
+    found = find_service(state, service)
+    if found is None:
+        return None
+    seen = 0
+    while str(version) in found.moved and seen < len(found.moved):
+        version = found.moved[str(version)]
+        seen += 1
+    row = found.versions.get(str(version))
+    if row is None:
+        return None
+    data = state.get(definition_key(row.hash))
+    assert data is not None, row.hash
+    return _load(data), row
+
+
+def activate(draft: Draft, definition: Definition, height: int) -> str:
+    """Make a checked definition the current version; empty, or why it cannot be."""
+    service = find_service(draft, definition.service)
+    version = str(definition.version)
+    if service is not None and definition.version <= max(int(v) for v in service.versions):
+        return "VERSION_NOT_RISING"
+    for name in definition.types:
+        record_type = definition.record_type(name)
+        owner = service_of_type(draft, record_type)
+        if owner is not None and owner != definition.service:
+            return "TYPE_TAKEN"
+    data = definition.encode()
+    definition_hash = definition.hash.hex()
+    draft.put(definition_key(definition_hash), data)
+    for name in definition.types:
+        record_type = definition.record_type(name)
+        draft.put(type_key(record_type), canonical.encode(definition.service))
+    versions = {} if service is None else dict(service.versions)
+    versions[version] = Version(definition_hash, ACTIVE, height)
+    moved = {} if service is None else service.moved
+    save_service(draft, definition.service, Service(versions, definition.version, moved))
+    return ""
+
+
+def save_service(draft: Draft, name: str, service: Service) -> None:
+    """Write `service/<service>`."""
+    draft.put(service_key(name), canonical.encode(service))
+
+
+def set_status(draft: Draft, name: str, version: int, status: str) -> str:
+    """Suspend or resume a version; empty, or why it cannot be."""
+    service = find_service(draft, name)
+    if service is None or str(version) not in service.versions:
+        return "SERVICE_UNKNOWN"
+    row = service.versions[str(version)]
+    versions = {**service.versions, str(version): msgspec.structs.replace(row, status=status)}
+    save_service(draft, name, msgspec.structs.replace(service, versions=versions))
+    return ""
+
+
+def migrate(draft: Draft, name: str, source: int, target: int) -> str:
+    """Let records of one version act by a later one; empty, or why they cannot."""
+    service = find_service(draft, name)
+    if service is None or str(source) not in service.versions:
+        return "SERVICE_UNKNOWN"
+    if str(target) not in service.versions or target <= source:
+        return "VERSION_UNKNOWN"
+    before, after = find_version(draft, name, source), find_version(draft, name, target)
+    assert before is not None
+    assert after is not None
+    for record_type, kind in before[0].by_record_type.items():
+        following = after[0].type(record_type)
+        if following is None or not set(kind.states) <= set(following.states):
+            return "STATES_MISSING"
+    moved = {**service.moved, str(source): target}
+    save_service(draft, name, msgspec.structs.replace(service, moved=moved))
+    return ""
+
+
+def parse_definition_name(text: str) -> tuple[str, int]:
+    """(service, version) of a record's `def`."""
+    service, _, version = text.rpartition("@")
+    return service, int(version)
+
+
+def record_value(state: Reader, record: str) -> dict[str, Any] | None:
+    """A record, parsed; its own copy."""
+    value = state.get(b"record/" + record.encode("ascii"))
+    if value is None:
+        return None
+    parsed: dict[str, Any] = canonical.decode(value)
+    return parsed

@@ -1,0 +1,253 @@
+"""Effects of a transition, in order (registry.md, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ledger import canonical
+from ledger.ids import INTEGER_MAX, RECORD_ID
+from ledger.registry import balances, fields
+from ledger.registry.act import (
+    DEPTH_MAX,
+    Act,
+    Refused,
+    check_guards,
+    check_input,
+    check_transition,
+    child_id,
+    form_of,
+    new_record,
+    scope_of,
+    write_record,
+)
+from ledger.registry.catalogue import Loaded, record_value
+from ledger.registry.definition import (
+    CREATE,
+    BurnEffect,
+    CancelEffect,
+    ClaimEffect,
+    CreateEffect,
+    Effect,
+    FireEffect,
+    IfEffect,
+    LockEffect,
+    MintEffect,
+    MoveEffect,
+    PullEffect,
+    PushEffect,
+    ReleaseEffect,
+    SetEffect,
+    TimerEffect,
+    Transition,
+    Type,
+    UnlockEffect,
+)
+from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth
+from ledger.registry.scope import claim_key
+
+
+def perform(
+    act: Act,
+    loaded: Loaded,
+    kind: Type,
+    before: dict[str, Any] | None,
+    record: dict[str, Any],
+    transition: Transition,
+    given: dict[str, Any],
+    signers: Sequence[str],
+) -> int:
+    """Guards, effects and the next version of `record`; the version's seq. Raises Refused.
+
+    `before` is the version that is superseded, None for a new record; `record` is its own copy.
+    """
+    if record["id"] in act.open:
+        raise Refused("REENTERED")
+    act.open.append(record["id"])
+    scope = scope_of(act, loaded, record, given, signers)
+    check_guards(transition, scope)
+    try:
+        runner = _Runner(act, loaded, kind, record, scope)
+        runner.run(transition.effects)
+    except ExpressionRefused as refused:
+        raise Refused(refused.reason) from None
+    wrong = fields.check_values(kind.fields, record["data"], act.lookup())
+    if wrong is not None:
+        raise Refused("DATA_INVALID", field=wrong)
+    record["state"] = transition.to
+    if transition.to in kind.final:
+        record["timers"] = {}
+    seq = write_record(act, loaded, kind, before, record)
+    act.open.remove(record["id"])
+    return seq
+
+
+class _Runner:
+    """The effects of one transition on one record."""
+
+    def __init__(
+        self, act: Act, loaded: Loaded, kind: Type, record: dict[str, Any], scope: Scope
+    ) -> None:
+        self._act = act
+        self._loaded = loaded
+        self._kind = kind
+        self._record = record
+        self._scope = scope
+        self._made = 0
+
+    def run(self, effects: Sequence[Effect]) -> None:
+        """Every effect, in order."""
+        for effect in effects:
+            self._act.spend_effect()
+            if isinstance(effect, IfEffect):
+                if truth(effect.when, self._scope):
+                    self.run(effect.then)
+            elif isinstance(effect, SetEffect | PushEffect | PullEffect):
+                self._field(effect)
+            elif isinstance(effect, ClaimEffect | ReleaseEffect):
+                self._claim(effect)
+            elif isinstance(effect, LockEffect | UnlockEffect):
+                self._lock(effect)
+            elif isinstance(effect, MintEffect | BurnEffect | MoveEffect):
+                self._balance(effect)
+            elif isinstance(effect, CreateEffect):
+                self._create(effect)
+            elif isinstance(effect, FireEffect):
+                self._fire(effect)
+            else:
+                self._timer(effect)
+
+    def _value(self, tree: list[Any]) -> Value:
+        return evaluate(tree, self._scope)
+
+    def _field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
+        data, value = self._record["data"], self._value(effect.value)
+        if isinstance(effect, SetEffect):
+            if value is None:
+                data.pop(effect.field, None)
+            else:
+                data[effect.field] = value
+            return
+        items = list(data.get(effect.field) or [])
+        if isinstance(effect, PushEffect):
+            items.append(value)
+        elif value in items:
+            items.remove(value)
+        else:
+            raise Refused("ITEM_ABSENT", field=effect.field)
+        data[effect.field] = items
+
+    def _claim(self, effect: ClaimEffect | ReleaseEffect) -> None:
+        namespace = f"{self._loaded.definition.service}.{effect.namespace}"
+        parts = [self._value(tree) for tree in effect.key]
+        key = claim_key(namespace, parts)
+        taken = self._act.draft.get(key)
+        mine = canonical.encode({"record": self._record["id"]})
+        if isinstance(effect, ClaimEffect):
+            if taken is not None:
+                raise Refused("CLAIM_TAKEN", namespace=effect.namespace)
+            self._act.draft.put(key, mine)
+        elif taken != mine:
+            raise Refused("CLAIM_NOT_OURS", namespace=effect.namespace)
+        else:
+            self._act.draft.delete(key)
+
+    def _lock(self, effect: LockEffect | UnlockEffect) -> None:
+        target = self._other(effect.record)
+        locks = dict(target["locks"])
+        if isinstance(effect, LockEffect):
+            if locks:
+                raise Refused("LOCKED")
+            locks[effect.name] = self._record["id"]
+        elif locks.get(effect.name) != self._record["id"]:
+            raise Refused("LOCK_NOT_OURS")
+        else:
+            del locks[effect.name]
+        loaded, kind = form_of(self._act, target)
+        write_record(self._act, loaded, kind, target, {**target, "locks": locks})
+
+    def _other(self, tree: list[Any]) -> dict[str, Any]:
+        """Another record that may change now."""
+        record = self._value(tree)
+        if not isinstance(record, str) or RECORD_ID.fullmatch(record) is None:
+            raise Refused("EXPRESSION_TYPE")
+        if record in self._act.open:
+            raise Refused("REENTERED")
+        value = record_value(self._act.draft, record)
+        if value is None or "locks" not in value:
+            raise Refused("RECORD_UNKNOWN")
+        return value
+
+    def _amount(self, tree: list[Any]) -> int:
+        value = self._value(tree)
+        if type(value) is not int or not 0 <= value <= INTEGER_MAX:
+            raise Refused("AMOUNT_NEGATIVE")
+        return value
+
+    def _account(self, tree: list[Any]) -> str:
+        value = self._value(tree)
+        if not isinstance(value, str) or "#" not in value or len(value) > 192:
+            raise Refused("EXPRESSION_TYPE")
+        return value
+
+    def _balance(self, effect: MintEffect | BurnEffect | MoveEffect) -> None:
+        unit, amount = self._loaded.unit(effect.unit), self._amount(effect.amount)
+        draft = self._act.draft
+        if isinstance(effect, MoveEffect):
+            source, target = self._account(effect.source), self._account(effect.target)
+            reason = balances.move(draft, unit, source, target, amount)
+        elif isinstance(effect, MintEffect):
+            reason = balances.mint(draft, unit, self._account(effect.account), amount)
+        else:
+            reason = balances.burn(draft, unit, self._account(effect.account), amount)
+        if reason:
+            raise Refused(reason, unit=effect.unit)
+
+    def _timer(self, effect: TimerEffect | CancelEffect) -> None:
+        timers = self._record["timers"]
+        if isinstance(effect, CancelEffect):
+            timers.pop(effect.name, None)
+            return
+        due = self._value(effect.at)
+        if type(due) is not int or not 0 <= due <= INTEGER_MAX:
+            raise Refused("EXPRESSION_TYPE")
+        timers[effect.name] = max(due, self._act.now)
+
+    def _deeper(self) -> None:
+        self._act.depth += 1
+        if self._act.depth > DEPTH_MAX:
+            raise Refused("TOO_DEEP")
+
+    def _create(self, effect: CreateEffect) -> None:
+        act, loaded = self._act, self._loaded
+        record_type = loaded.definition.record_type(effect.type)
+        kind = loaded.definition.types[effect.type]
+        seq = self._record.get("seq", -1) + 1
+        record = child_id(record_type, self._record["id"], seq, self._made)
+        self._made += 1
+        data = {name: self._value(tree) for name, tree in effect.data.items()}
+        made = new_record(act, record, record_type, self._record["def"])
+        made["data"] = {name: value for name, value in data.items() if value is not None}
+        self._deeper()
+        perform(act, loaded, kind, None, made, kind.transitions[CREATE], {}, self._signers())
+        act.depth -= 1
+
+    def _signers(self) -> Sequence[str]:
+        signers: Sequence[str] = self._scope.variables["signers"]
+        return signers
+
+    def _fire(self, effect: FireEffect) -> None:
+        act = self._act
+        before = self._other(effect.record)
+        given = {name: self._value(tree) for name, tree in effect.input.items()}
+        loaded, kind = form_of(act, before)
+        if loaded.definition.service != self._loaded.definition.service:
+            raise Refused("OTHER_SERVICE")
+        transition = check_transition(before, kind, effect.transition, acting=self._record["id"])
+        if not transition.internal:
+            raise Refused("NOT_INTERNAL")
+        check_input(act, transition, given)
+        self._deeper()
+        after = {**before, "data": dict(before["data"]), "timers": dict(before["timers"])}
+        perform(act, loaded, kind, before, after, transition, given, self._signers())
+        act.depth -= 1

@@ -1,0 +1,220 @@
+"""Field kinds: the closed schema language of records and inputs (registry.md, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+
+from ledger.ids import CODE, HASH_HEX, INTEGER_MAX, PARTY_ID, RECORD_ID
+from ledger.registry.pattern import compiled
+
+LIST_MAX: Final = 64
+STRING_MAX: Final = 256
+FIELDS_MAX: Final = 48
+FIELD_NAME: Final = r"^[a-z][a-z0-9_]{0,31}$"
+
+_Integer = Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
+
+
+class _Field(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", omit_defaults=False
+):
+    """Members that every field has."""
+
+    required: bool = True
+    privacy: str = "public"
+
+
+class IntegerField(_Field, frozen=True, tag="integer"):
+    """An integer within bounds."""
+
+    minimum: _Integer = 0
+    maximum: _Integer = INTEGER_MAX
+
+
+class StringField(_Field, frozen=True, tag="string"):
+    """A short text that matches a pattern; never free text."""
+
+    max: int = 64
+    pattern: str = "[!-~]*"
+
+
+class CodeField(_Field, frozen=True, tag="code"):
+    """A code."""
+
+
+class ChoiceField(_Field, frozen=True, tag="choice"):
+    """One of some codes."""
+
+    of: tuple[str, ...] = ()
+
+
+class BooleanField(_Field, frozen=True, tag="boolean"):
+    """true or false."""
+
+
+class TimeField(_Field, frozen=True, tag="time"):
+    """Seconds since 1970."""
+
+
+class HashField(_Field, frozen=True, tag="hash"):
+    """64 hex digits."""
+
+
+class CommitmentField(_Field, frozen=True, tag="commitment"):
+    """64 hex digits, made with a salt that stays off the chain."""
+
+
+class PartyField(_Field, frozen=True, tag="party"):
+    """A party that exists."""
+
+
+class RecordField(_Field, frozen=True, tag="record"):
+    """A record that exists, of one of the types."""
+
+    types: tuple[str, ...] = ()
+
+
+ItemField: TypeAlias = (
+    IntegerField
+    | StringField
+    | CodeField
+    | ChoiceField
+    | BooleanField
+    | TimeField
+    | HashField
+    | CommitmentField
+    | PartyField
+    | RecordField
+)
+
+
+class ListField(_Field, frozen=True, tag="list"):
+    """At most `max` items of one kind."""
+
+    max: int = LIST_MAX
+    items: ItemField = msgspec.field(default_factory=CodeField)
+
+
+Field: TypeAlias = ItemField | ListField
+
+
+class Lookup:
+    """What exists on the chain, asked while values are checked."""
+
+    def __init__(
+        self, party_exists: Callable[[str], bool], record_type: Callable[[str], str | None]
+    ) -> None:
+        """`record_type` gives the type of a record, or None when it does not exist."""
+        self.party_exists = party_exists
+        self.record_type = record_type
+
+
+def check_field(field: Field) -> None:
+    """Raises ValueError when a field's own members make no sense."""
+    if field.privacy not in ("public", "committed"):
+        raise ValueError(f"privacy: want public or committed, got {field.privacy!r}")
+    if isinstance(field, IntegerField) and field.minimum > field.maximum:
+        raise ValueError("integer: minimum is above maximum")
+    if isinstance(field, StringField):
+        if not 1 <= field.max <= STRING_MAX:
+            raise ValueError(f"string: max: want 1 to {STRING_MAX}, got {field.max}")
+        compiled(field.pattern)
+    if isinstance(field, ChoiceField):
+        if not field.of or len(field.of) > LIST_MAX or len(set(field.of)) != len(field.of):
+            raise ValueError(f"choice: want 1 to {LIST_MAX} different codes")
+        if any(CODE.fullmatch(code) is None for code in field.of):
+            raise ValueError("choice: not codes")
+    if isinstance(field, RecordField) and (not field.types or len(field.types) > LIST_MAX):
+        raise ValueError("record: name the types that it may be of")
+    if isinstance(field, ListField):
+        if not 1 <= field.max <= LIST_MAX:
+            raise ValueError(f"list: max: want 1 to {LIST_MAX}, got {field.max}")
+        check_field(field.items)
+
+
+def check_values(
+    fields: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup
+) -> str | None:
+    """Name of the first field (in the definition's order) that is not right, else None.
+
+    Optional fields may be missing or null. Unknown names are not right either.
+    """
+    for name, field in fields.items():
+        value = values.get(name)
+        if value is None:
+            if field.required:
+                return name
+        elif not fits(field, value, lookup):
+            return name
+    for name in sorted(values):
+        if name not in fields:
+            return name
+    return None
+
+
+def fits(field: Field, value: Any, lookup: Lookup) -> bool:
+    """Whether a value that is not null is of the field's kind."""
+    if isinstance(field, ListField):
+        return (
+            type(value) is list
+            and len(value) <= field.max
+            and all(fits(field.items, item, lookup) for item in value)
+        )
+    return _FITS[type(field)](field, value, lookup)
+
+
+def _integer(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is int and field.minimum <= value <= field.maximum
+
+
+def _string(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is str and len(value) <= field.max and compiled(field.pattern).matches(value)
+
+
+def _code(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is str and CODE.fullmatch(value) is not None
+
+
+def _choice(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is str and value in field.of
+
+
+def _boolean(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is bool
+
+
+def _time(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is int and 0 <= value <= INTEGER_MAX
+
+
+def _hash(field: Any, value: Any, lookup: Lookup) -> bool:
+    return type(value) is str and HASH_HEX.fullmatch(value) is not None
+
+
+def _party(field: Any, value: Any, lookup: Lookup) -> bool:
+    return (
+        type(value) is str and PARTY_ID.fullmatch(value) is not None and lookup.party_exists(value)
+    )
+
+
+def _record(field: Any, value: Any, lookup: Lookup) -> bool:
+    if type(value) is not str or RECORD_ID.fullmatch(value) is None:
+        return False
+    return lookup.record_type(value) in field.types
+
+
+_FITS: Final[dict[type, Callable[[Any, Any, Lookup], bool]]] = {
+    IntegerField: _integer,
+    StringField: _string,
+    CodeField: _code,
+    ChoiceField: _choice,
+    BooleanField: _boolean,
+    TimeField: _time,
+    HashField: _hash,
+    CommitmentField: _hash,
+    PartyField: _party,
+    RecordField: _record,
+}

@@ -1,0 +1,206 @@
+"""What expressions and policies see of the chain while an act is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ledger import canonical
+from ledger.crypto import sha256
+from ledger.ids import HASH_HEX, RECORD_ID
+from ledger.parties import find_party
+from ledger.registry import aggregates, balances, roles
+from ledger.registry.catalogue import Loaded, record_value
+from ledger.registry.evaluate import (
+    ExpressionRefused,
+    Function,
+    Meter,
+    Scope,
+    Value,
+    evaluate,
+)
+from ledger.state import Draft
+
+CLAIM_DOMAIN = b"muniment-claim-v1\n"
+COMMITMENT_DOMAIN = b"muniment-value-v1\n"
+
+
+def claim_key(namespace: str, parts: Sequence[Value]) -> bytes:
+    """State key of a claim: the parts are hashed, so no key reveals what was claimed."""
+    digest = sha256(CLAIM_DOMAIN + canonical.encode([namespace, *parts]))
+    return b"claim/" + digest.hex().encode("ascii")
+
+
+def _text(value: Value) -> str:
+    if not isinstance(value, str) or not value.isascii() or len(value) > 256:
+        raise ExpressionRefused("EXPRESSION_TYPE", "want a short ASCII text")
+    return value
+
+
+def _record_id(value: Value) -> str:
+    text = _text(value)
+    if RECORD_ID.fullmatch(text) is None:
+        raise ExpressionRefused("EXPRESSION_TYPE", "want a record id")
+    return text
+
+
+class View:
+    """The functions of one act on one draft. Every failure is a refusal."""
+
+    def __init__(self, draft: Draft, loaded: Loaded, now: int, meter: Meter, record: str) -> None:
+        """`record` is the id of the record that acts; `now` is block time in seconds."""
+        self._draft = draft
+        self._loaded = loaded
+        self._now = now
+        self._record = record
+        self._meter = meter
+        self.functions: dict[str, Function] = {
+            "state_of": (10, self.state_of),
+            "get": (10, self.get),
+            "balance": (5, self.balance),
+            "account": (1, self.account),
+            "account_of": (1, self.account_of),
+            "party_account": (1, self.party_account),
+            "locked": (10, self.locked),
+            "lock_is": (10, self.lock_is),
+            "claimed": (5, self.claimed),
+            "count": (5, lambda record, name: self._total(record, name).count),
+            "sum": (5, lambda record, name: self._total(record, name).sum),
+            "min": (5, self.least),
+            "argmin": (5, self.least_record),
+            "holds": (10, self.holds),
+            "agency_of": (5, self.agency_of),
+            "size": (1, self.size),
+            "commitment": (5, self.commitment),
+        }
+
+    def scope(
+        self, data: dict[str, Any], state: str, given: dict[str, Any], signers: Sequence[str]
+    ) -> Scope:
+        """A scope over the record as it stands."""
+        variables = {
+            "data": data,
+            "input": given,
+            "now": self._now,
+            "me": signers[0] if signers else "",
+            "signers": list(signers),
+            "id": self._record,
+            "state": state,
+        }
+        return Scope(variables, self.functions, self._meter)
+
+    def state_of(self, record: Value) -> str:
+        """State of a record, or empty."""
+        if record is None:
+            return ""
+        value = record_value(self._draft, _record_id(record))
+        return "" if value is None else str(value["state"])
+
+    def get(self, record: Value) -> dict[str, Any]:
+        """Data of a record."""
+        value = record_value(self._draft, _record_id(record))
+        if value is None:
+            raise ExpressionRefused("EXPRESSION_TYPE", "no such record")
+        data: dict[str, Any] = value["data"]
+        return data
+
+    def balance(self, unit: Value, account: Value) -> int:
+        """Amount of a unit of this service on an account."""
+        return balances.balance(self._draft, self._loaded.unit(_text(unit)), _text(account))
+
+    def account(self, name: Value) -> str:
+        """An account of this record."""
+        return f"{self._record}#{_text(name)}"
+
+    def account_of(self, record: Value, name: Value) -> str:
+        """An account of another record."""
+        return f"{_record_id(record)}#{_text(name)}"
+
+    def party_account(self, party: Value, name: Value) -> str:
+        """An account of a party."""
+        return f"party:{_text(party)}#{_text(name)}"
+
+    def locked(self, record: Value) -> bool:
+        """Whether a record is locked by any other."""
+        value = record_value(self._draft, _record_id(record))
+        return value is not None and bool(value["locks"])
+
+    def lock_is(self, record: Value, name: Value) -> bool:
+        """Whether this record holds the lock of this name on another."""
+        value = record_value(self._draft, _record_id(record))
+        return value is not None and value["locks"].get(_text(name)) == self._record
+
+    def claimed(self, namespace: Value, *parts: Value) -> bool:
+        """Whether a claim is taken."""
+        return self._draft.get(claim_key(_text(namespace), parts)) is not None
+
+    def _total(self, record: Value, name: Value) -> aggregates.Total:
+        return aggregates.total(self._draft, _record_id(record), _text(name))
+
+    def least(self, record: Value, name: Value) -> int | None:
+        """Smallest value of an ordered aggregate, or null."""
+        ordered = self._total(record, name).ordered
+        return ordered[0][0] if ordered else None
+
+    def least_record(self, record: Value, name: Value) -> str | None:
+        """The child with the smallest value (then the smallest id), or null."""
+        ordered = self._total(record, name).ordered
+        return ordered[0][1] if ordered else None
+
+    def holds(self, party: Value, role: Value) -> bool:
+        """Whether a party holds a role of this service now."""
+        name = self._loaded.role(_text(role))
+        return roles.holds(self._draft, _text(party), name, None, self._now)
+
+    def agency_of(self, party: Value) -> str:
+        """A party's agency."""
+        found = find_party(self._draft, _text(party))
+        if found is None:
+            raise ExpressionRefused("EXPRESSION_TYPE", "no such party")
+        return found.agency
+
+    def size(self, value: Value) -> int:
+        """Length of a text, a list or a map."""
+        if not isinstance(value, str | list | dict):
+            raise ExpressionRefused("EXPRESSION_TYPE", "size() of something that has none")
+        return len(value)
+
+    def commitment(self, salt: Value, value: Value) -> str:
+        """What a sealed value was committed to: domain, salt (64 hex) and canonical JSON."""
+        if not isinstance(salt, str) or HASH_HEX.fullmatch(salt) is None:
+            raise ExpressionRefused("EXPRESSION_TYPE", "a salt is 64 hex digits")
+        return sha256(COMMITMENT_DOMAIN + bytes.fromhex(salt) + canonical.encode(value)).hex()
+
+
+class Deciding:
+    """The chain as policies ask it (`ledger.registry.policy.Authorities`)."""
+
+    def __init__(self, draft: Draft, loaded: Loaded, now: int, scope: Scope) -> None:
+        self._draft = draft
+        self._loaded = loaded
+        self._now = now
+        self._scope = scope
+
+    def holds(self, party: str, role: str, agency: str | None) -> bool:
+        """Whether a party holds a role of this service now."""
+        self._scope.meter.spend(10)
+        return roles.holds(self._draft, party, self._loaded.role(role), agency, self._now)
+
+    def agency(self, party: str) -> str | None:
+        """A party's agency."""
+        self._scope.meter.spend(5)
+        found = find_party(self._draft, party)
+        return None if found is None else found.agency
+
+    def field(self, name: str) -> Any:
+        """A field of the record, or null."""
+        return self._scope.variables["data"].get(name)
+
+    def value(self, tree: list[Any]) -> Any:
+        """The value of an expression; null when it has none."""
+        try:
+            return evaluate(tree, self._scope)
+        except ExpressionRefused as refused:
+            if refused.reason == "EXPRESSION_COST":
+                raise
+            return None

@@ -1,0 +1,1 @@
+"""Authoring of services: YAML to compiled definitions, lint, scenarios. Never run by validators."""

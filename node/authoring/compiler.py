@@ -1,0 +1,298 @@
+"""Compiles a service from its YAML form (docs/services/authoring.md) to a definition.
+
+Everything that people write shortly becomes explicit here; the compiled form is what is voted on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ledger.registry.check import check
+from ledger.registry.definition import DEFINITION_TYPE, Definition
+from ledger.registry.syntax import ExpressionError
+from ledger.registry.syntax import parse as parse_expression
+from node.authoring.source import Problem, Source
+
+_TOP = {"service", "version", "title", "roles", "units", "types"}
+_TYPE = {
+    "doc",
+    "fields",
+    "states",
+    "final",
+    "transitions",
+    "indexes",
+    "aggregates",
+    "complete",
+    "universal",
+}
+_TRANSITION = {"doc", "from", "to", "by", "auto", "internal", "input", "if", "do"}
+_AND = re.compile(r"\s+and\s+")
+_OR = re.compile(r"\s+or\s+")
+_MOVE = {"from": "source", "to": "target"}
+_LEAF = re.compile(r"(role|party|agency|is|count)\((.*)\)", re.ASCII)
+
+
+class _Compiler:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.problems: list[Problem] = []
+
+    def problem(self, path: tuple[str, ...], message: str) -> None:
+        """Note a problem at a path."""
+        self.problems.append(Problem(self._source.line(path), path, message))
+
+    def mapping(self, value: Any, path: tuple[str, ...], known: set[str] | None) -> dict[str, Any]:
+        """A mapping with known keys; problems are noted."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problem(path, "want a mapping")
+            return {}
+        if known is not None:
+            for key in value:
+                if key not in known:
+                    self.problem((*path, key), f"unknown; want one of {', '.join(sorted(known))}")
+        return value
+
+    def names(self, value: Any, path: tuple[str, ...]) -> list[str]:
+        """A list of names; a single one may stand alone."""
+        if value is None:
+            return []
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str) for item in items):
+            self.problem(path, "want names")
+            return []
+        return list(items)
+
+    def expression(self, value: Any, path: tuple[str, ...]) -> list[Any]:
+        """A compiled expression; a plain number or truth value stands for itself."""
+        if isinstance(value, bool):
+            return ["bool", value]
+        if isinstance(value, int):
+            return ["int", value] if value >= 0 else ["neg", ["int", -value]]
+        if value is None:
+            return ["null"]
+        if not isinstance(value, str):
+            self.problem(path, "want an expression")
+            return ["null"]
+        try:
+            return parse_expression(value)
+        except ExpressionError as error:
+            self.problem(path, f"{error} in: {value}")
+            return ["null"]
+
+    # ----- the parts
+
+    def definition(self) -> dict[str, Any]:
+        """The compiled form, as plain values."""
+        top = self.mapping(self._source.value, (), _TOP)
+        types = self.mapping(top.get("types"), ("types",), None)
+        return {
+            "type": DEFINITION_TYPE,
+            "service": top.get("service", ""),
+            "version": top.get("version", 0),
+            "title_code": top.get("title", top.get("service", "")),
+            "roles": list(self.mapping(top.get("roles"), ("roles",), None)),
+            "units": {
+                name: {"types": self.names((unit or {}).get("types"), ("units", name))}
+                for name, unit in self.mapping(top.get("units"), ("units",), None).items()
+            },
+            "types": {name: self.type(kind, ("types", name)) for name, kind in types.items()},
+        }
+
+    def type(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        kind = self.mapping(value, path, _TYPE)
+        transitions = self.mapping(kind.get("transitions"), (*path, "transitions"), None)
+        aggregates = self.mapping(kind.get("aggregates"), (*path, "aggregates"), None)
+        universal = self.mapping(kind.get("universal"), (*path, "universal"), None)
+        return {
+            "fields": self.fields(kind.get("fields"), (*path, "fields")),
+            "states": self.names(kind.get("states"), (*path, "states")),
+            "final": self.names(kind.get("final"), (*path, "final")),
+            "indexes": self.names(kind.get("indexes"), (*path, "indexes")),
+            "complete": self.names(kind.get("complete"), (*path, "complete")),
+            "aggregates": {
+                name: {
+                    **aggregate,
+                    "states": self.names(aggregate.get("states"), (*path, "aggregates", name)),
+                }
+                for name, aggregate in aggregates.items()
+                if isinstance(aggregate, dict)
+            },
+            "universal": {
+                act: self.policy(by, (*path, "universal", act)) for act, by in universal.items()
+            },
+            "transitions": {
+                name: self.transition(transition, (*path, "transitions", name))
+                for name, transition in transitions.items()
+            },
+        }
+
+    def fields(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        """Fields: `amount: integer` or `amount: {kind: integer, minimum: 1}`; `?` after the kind
+        makes it optional."""
+        fields: dict[str, Any] = {}
+        for name, given in self.mapping(value, path, None).items():
+            form = {"kind": given} if isinstance(given, str) else given
+            if not isinstance(form, dict) or not isinstance(form.get("kind"), str):
+                self.problem((*path, name), "want a kind, as in `amount: integer`")
+                continue
+            form = {key: part for key, part in form.items() if key != "doc"}
+            if form["kind"].endswith("?"):
+                form = {**form, "kind": form["kind"][:-1], "required": False}
+            if form["kind"] == "commitment":
+                form.setdefault("privacy", "committed")
+            if isinstance(form.get("items"), str):
+                form["items"] = {"kind": form["items"]}
+            fields[name] = form
+        return fields
+
+    def transition(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        form = self.mapping(value, path, _TRANSITION)
+        guards = self.mapping(form.get("if"), (*path, "if"), None)
+        effects = form.get("do") or []
+        if not isinstance(effects, list):
+            self.problem((*path, "do"), "want a list of effects")
+            effects = []
+        by = form.get("by")
+        return {
+            "from": self.names(form.get("from"), (*path, "from")),
+            "to": form.get("to", ""),
+            "by": None if by is None else self.policy(by, (*path, "by")),
+            "auto": bool(form.get("auto", False)),
+            "internal": bool(form.get("internal", False)),
+            "input": self.fields(form.get("input"), (*path, "input")),
+            "guards": [
+                [name, self.expression(text, (*path, "if", name))] for name, text in guards.items()
+            ],
+            "effects": [
+                self.effect(effect, (*path, "do", str(index)))
+                for index, effect in enumerate(effects)
+            ],
+        }
+
+    def effect(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        """`set: {field: expr, …}`, `move: {unit, from, to, amount}`, … : one effect an item."""
+        form = self.mapping(value, path, None)
+        if len(form) != 1:
+            self.problem(path, "want exactly one effect, as in `- claim: {…}`")
+            return {"e": "cancel", "name": ""}
+        kind, body = next(iter(form.items()))
+        if not isinstance(body, dict):
+            self.problem(path, f"{kind}: want a mapping")
+            return {"e": "cancel", "name": ""}
+        where = (*path, kind)
+        made: dict[str, Any] = {"e": kind}
+        for key, part in body.items():
+            name = _MOVE.get(str(key), str(key)) if kind == "move" else str(key)
+            if kind in ("create", "fire") and key in ("data", "input"):
+                inner = self.mapping(part, (*where, key), None)
+                made[name] = {k: self.expression(v, (*where, key, k)) for k, v in inner.items()}
+            elif key == "key":
+                parts = part if isinstance(part, list) else [part]
+                made[name] = [self.expression(item, (*where, key)) for item in parts]
+            elif key == "then":
+                made[name] = [
+                    self.effect(item, (*where, key, str(index)))
+                    for index, item in enumerate(part or [])
+                ]
+            elif key in ("field", "name", "namespace", "unit", "type", "transition"):
+                made[name] = part
+            else:
+                made[name] = self.expression(part, (*where, key))
+        if kind == "fire":
+            made.setdefault("input", {})
+        return made
+
+    # ----- policies
+
+    def policy(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, `except:`."""
+        if isinstance(value, str):
+            return self._policy_text(value, path)
+        form = self.mapping(value, path, {"all", "any", "count", "of", "except", "but"})
+        if "all" in form or "any" in form:
+            key = "all" if "all" in form else "any"
+            parts = [self.policy(part, (*path, key)) for part in form[key] or []]
+            made: dict[str, Any] = {"p": key, "of": parts}
+        elif "count" in form:
+            made = {"p": "count", "n": form["count"], "of": self.policy(form.get("of"), path)}
+        else:
+            made = self.policy(form.get("of", ""), path)
+        if "but" in form:
+            but = form["but"] if isinstance(form["but"], list) else [form["but"]]
+            made = {"p": "except", "of": made, "but": [self.policy(part, path) for part in but]}
+        return made
+
+    def _policy_text(self, text: str, path: tuple[str, ...]) -> dict[str, Any]:
+        options = [self._conjunction(part, path) for part in _OR.split(text.strip())]
+        return options[0] if len(options) == 1 else {"p": "any", "of": options}
+
+    def _conjunction(self, text: str, path: tuple[str, ...]) -> dict[str, Any]:
+        """`a and b`: distinct persons; `a and not b`: a by somebody who is not b."""
+        wanted, excluded = [], []
+        for part in _AND.split(text.strip()):
+            if part.startswith("not "):
+                excluded.append(self._leaf(part[4:].strip(), path))
+            else:
+                wanted.append(self._leaf(part, path))
+        if not wanted:
+            self.problem(path, f"names nobody: {text!r}")
+            return {"p": "all", "of": []}
+        made = wanted[0] if len(wanted) == 1 else {"p": "all", "of": wanted}
+        return {"p": "except", "of": made, "but": excluded} if excluded else made
+
+    def _leaf(self, text: str, path: tuple[str, ...]) -> dict[str, Any]:
+        match = _LEAF.fullmatch(text)
+        if match is None:
+            self.problem(
+                path, f"not an authority: {text!r}; as in `role(officer) and not party(x)`"
+            )
+            return {"p": "all", "of": []}
+        kind, inner = match.group(1), match.group(2).strip()
+        if kind == "is":
+            return {"p": "is", "value": self.expression(inner, path)}
+        if kind == "count":
+            number, _, rest = inner.partition(",")
+            if not number.strip().isdigit():
+                self.problem(path, f"want count(2, role(x)), got {text!r}")
+                return {"p": "all", "of": []}
+            return {"p": "count", "n": int(number), "of": self._leaf(rest.strip(), path)}
+        if kind == "role":
+            role, _, owner = inner.partition(" of ")
+            made: dict[str, Any] = {"p": "role", "role": role.strip()}
+            if owner.strip():
+                made["agency_of"] = owner.strip()
+            return made
+        return {"p": kind, "field": inner}
+
+
+def compile_source(source: Source) -> tuple[Definition | None, list[Problem]]:
+    """(definition or None, problems): a definition only when nothing is wrong."""
+    compiler = _Compiler(source)
+    value = compiler.definition()
+    if compiler.problems:
+        return None, compiler.problems
+    try:
+        definition = msgspec.convert(value, Definition)
+    except msgspec.ValidationError as error:
+        path = _path_of(str(error))
+        return None, [Problem(source.line(path), path, str(error))]
+    problems = [
+        Problem(source.line(_written(path)), path, message) for path, message in check(definition)
+    ]
+    return (None if problems else definition), problems
+
+
+def _path_of(message: str) -> tuple[str, ...]:
+    """The path in msgspec's words: `… - at `$.types[...].states`."""
+    match = re.search(r"`\$\.?([^`]*)`", message)
+    return () if match is None else tuple(p for p in re.split(r"[.\[\]]+", match.group(1)) if p)
+
+
+def _written(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The path as people write it: `if` and `do` for guards and effects."""
+    return tuple({"guards": "if", "effects": "do"}.get(part, part) for part in path)
