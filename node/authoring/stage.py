@@ -27,7 +27,7 @@ from ledger.parties import (
 from ledger.registry.definition import Definition
 from ledger.state import Draft, State
 from ledger.store import MemoryStore
-from ledger.transaction import Transaction
+from ledger.transaction import Inadmissible, Transaction
 from ledger.tree import Tree
 from ledger.validators import Member, ValidatorSet
 
@@ -163,3 +163,39 @@ def _add_party(draft: Draft, party: str, agency: str) -> None:
     records.create(draft, party_key(party), fields)
     owner = KeyOwner(party, KeyStatus.ACTIVE, 0)
     draft.put(owner_key(jwk.kid), canonical.encode(owner))
+
+
+class StageGround:
+    """A stage as scenarios see it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def add_party(self, party: str, agency: str) -> None:
+        """A party of an agency."""
+        self._stage.add_party(party, agency)
+
+    def grant(self, role: str, party: str, agency: str | None) -> None:
+        """Give a role."""
+        self._stage.grant(role, party, agency)
+
+    def run(self, party: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """One operation in a block of its own."""
+        try:
+            entry = self._stage.run(party, [operation])
+        except Inadmissible as error:
+            return error.reason, {}
+        results = entry["results"]
+        return entry["reason"], results[0] if results else {}
+
+    def advance(self, seconds: int) -> list[dict[str, Any]]:
+        """A block that much later."""
+        return self._stage.advance(seconds)
+
+    def now(self) -> int:
+        """Block time, seconds."""
+        return self._stage.time_ms // 1000
+
+    def value(self, key: str) -> Any:
+        """A state value."""
+        return self._stage.value(key)

@@ -1,0 +1,264 @@
+"""Scenarios: what people do with a service, step by step, and what must come of it.
+
+A scenario is YAML beside the definition (docs/services/authoring.md). It runs on a chain in memory
+in well under a second, or through JSON-RPC on a live network; the steps are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ledger.crypto import sha256
+from node.authoring.source import Source
+
+_STEP_KEYS = {
+    "as", "create", "act", "approve", "revoke", "advance", "expect", "on", "name", "data", "input",
+    "refused", "pending", "note", "revision", "state", "timer", "balance", "count", "sum", "party",
+}  # fmt: skip
+
+
+class ScenarioFailed(Exception):
+    """A step came out otherwise than written."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+class Ground(Protocol):
+    """Where a scenario runs."""
+
+    def add_party(self, party: str, agency: str) -> None:
+        """A party of an agency; the agency is made with it."""
+        ...
+
+    def grant(self, role: str, party: str, agency: str | None) -> None:
+        """Give a role of the service."""
+        ...
+
+    def run(self, party: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """(reason or empty, result or what failed) of one operation."""
+        ...
+
+    def advance(self, seconds: int) -> list[dict[str, Any]]:
+        """Let time pass; timer entries."""
+        ...
+
+    def now(self) -> int:
+        """Block time, seconds."""
+        ...
+
+    def value(self, key: str) -> Any:
+        """A state value, parsed, or None."""
+        ...
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What a scenario showed of a service."""
+
+    fired: set[tuple[str, str]] = field(default_factory=set)
+    """(type, transition)."""
+    refused: set[tuple[str, str, str]] = field(default_factory=set)
+    """(type, transition, reason, with the guard's name when it is a guard)."""
+    steps: int = 0
+
+
+class Scenario:
+    """A parsed scenario that runs on a ground."""
+
+    def __init__(self, source: Source, service: str, version: int) -> None:
+        self._source = source
+        self._service = service
+        self._version = version
+        self._names: dict[str, str] = {}
+        self._waiting: dict[str, tuple[str, str]] = {}
+        """Record -> (pending id, transition) of the act that waits for signatures."""
+        self.coverage = Coverage()
+
+    def run(self, ground: Ground) -> Coverage:
+        """Every step in order. Raises ScenarioFailed at the first that comes out otherwise."""
+        value = self._source.value
+        for agency, parties in (value.get("agencies") or {}).items():
+            for party in parties if isinstance(parties, list) else [parties]:
+                ground.add_party(party, agency)
+        for role, holders in (value.get("roles") or {}).items():
+            for holder in holders if isinstance(holders, list) else [holders]:
+                party, _, agency = holder.partition(" in ")
+                ground.grant(f"{self._service}.{role}", party, agency or None)
+        for index, step in enumerate(value.get("steps") or []):
+            line = self._source.line(("steps", str(index)))
+            self.coverage.steps += 1
+            self._step(ground, step, line)
+        return self.coverage
+
+    def _step(self, ground: Ground, step: dict[str, Any], line: int) -> None:
+        unknown = set(step) - _STEP_KEYS
+        if unknown:
+            raise ScenarioFailed(line, f"unknown: {', '.join(sorted(unknown))}")
+        if "advance" in step:
+            self._advance(ground, step, line)
+        elif "expect" in step:
+            self._expect(ground, step, line)
+        elif "create" in step:
+            self._operate(ground, step, line, self._create(ground, step, line))
+        elif "act" in step:
+            self._operate(ground, step, line, self._act(ground, step, line))
+        elif "approve" in step:
+            self._operate(ground, step, line, self._approve(step, line))
+        elif "revoke" in step:
+            role = f"{self._service}.{step['revoke']}"
+            operation = {"op": "role.revoke", "role": role, "party": step["party"]}
+            self._operate(ground, step, line, operation)
+        else:
+            raise ScenarioFailed(line, "want create, act, approve, advance, revoke or expect")
+
+    # ----- operations
+
+    def _create(self, ground: Ground, step: dict[str, Any], line: int) -> dict[str, Any]:
+        return {
+            "op": "record.create",
+            "type": f"{self._service}-{step['create']}",
+            "version": self._version,
+            "data": self._values(step.get("data") or {}, ground.now(), line),
+        }
+
+    def _act(self, ground: Ground, step: dict[str, Any], line: int) -> dict[str, Any]:
+        operation = {
+            "op": "record.act",
+            "id": self._record(step.get("on"), line),
+            "transition": step["act"],
+            "input": self._values(step.get("input") or {}, ground.now(), line),
+        }
+        if "revision" in step:
+            operation["expect_revision"] = step["revision"]
+        return operation
+
+    def _approve(self, step: dict[str, Any], line: int) -> dict[str, Any]:
+        record = self._record(step["approve"], line)
+        waiting = self._waiting.get(record)
+        if waiting is None:
+            raise ScenarioFailed(line, f"nothing waits for approval on {step['approve']}")
+        return {"op": "record.approve", "id": record, "pending": waiting[0]}
+
+    def _operate(
+        self, ground: Ground, step: dict[str, Any], line: int, operation: dict[str, Any]
+    ) -> None:
+        what = self._what(operation)
+        reason, result = ground.run(step["as"], operation)
+        if "refused" in step:
+            parts = (reason, *(str(result[k]) for k in ("guard", "field") if k in result))
+            said = " ".join(part for part in parts if part)
+            if said != str(step["refused"]).strip():
+                wanted = step["refused"]
+                raise ScenarioFailed(line, f"want refused {wanted!r}, got {said or 'done'!r}")
+            self.coverage.refused.add((*what, said))
+            return
+        if reason:
+            raise ScenarioFailed(line, f"refused: {reason} {result or ''}".rstrip())
+        self._note(step, line, result, what)
+
+    def _note(
+        self, step: dict[str, Any], line: int, result: dict[str, Any], what: tuple[str, str]
+    ) -> None:
+        record = result.get("record")
+        if record is None:
+            return
+        if "name" in step:
+            self._names[step["name"]] = record
+        waits = "pending" in result
+        if waits != bool(step.get("pending", False)):
+            detail = "it waits for more signatures" if waits else "it is done already"
+            raise ScenarioFailed(line, f"{detail}; `pending: true` says that it should wait")
+        if waits:
+            self._waiting[record] = (result["pending"], what[1])
+            return
+        self.coverage.fired.add(what)
+        if "state" in step and result["state"] != step["state"]:
+            raise ScenarioFailed(line, f"want state {step['state']}, got {result['state']}")
+
+    def _what(self, operation: dict[str, Any]) -> tuple[str, str]:
+        """(type, transition) that an operation is about."""
+        prefix = f"{self._service}-"
+        if operation["op"] == "record.create":
+            return operation["type"].removeprefix(prefix), "create"
+        kind = str(operation.get("id", "")).split("/")[0].removeprefix(prefix)
+        if operation["op"] == "record.approve":
+            return kind, self._waiting[operation["id"]][1]
+        return kind, str(operation.get("transition", operation["op"]))
+
+    # ----- time and expectations
+
+    def _advance(self, ground: Ground, step: dict[str, Any], line: int) -> None:
+        entries = ground.advance(_seconds(step["advance"]))
+        fired = [e for e in entries if e["kind"] == "timer"]
+        for entry in fired:
+            kind = entry["record"].split("/")[0].removeprefix(f"{self._service}-")
+            if entry["status"] == "fired":
+                self.coverage.fired.add((kind, entry["name"]))
+            else:
+                self.coverage.refused.add((kind, entry["name"], entry["reason"]))
+        wanted = step.get("timer")
+        names = [entry["name"] for entry in fired]
+        if wanted is not None and names != (wanted if isinstance(wanted, list) else [wanted]):
+            raise ScenarioFailed(line, f"want timers {wanted}, got {names}")
+
+    def _expect(self, ground: Ground, step: dict[str, Any], line: int) -> None:
+        record = self._record(step["expect"], line)
+        value = ground.value(f"record/{record}")
+        if value is None:
+            raise ScenarioFailed(line, f"there is no record {step['expect']}")
+        if "state" in step and value["state"] != step["state"]:
+            raise ScenarioFailed(line, f"want state {step['state']}, got {value['state']}")
+        for name, wanted in self._values(step.get("data") or {}, ground.now(), line).items():
+            if value["data"].get(name) != wanted:
+                found = value["data"].get(name)
+                raise ScenarioFailed(line, f"want {name} {wanted!r}, got {found!r}")
+        for text, wanted in (step.get("balance") or {}).items():
+            unit, _, account = text.partition(" ")
+            if "#" not in account:
+                account = f"{record}#{account}"
+            held = ground.value(f"balance/{self._service}.{unit}/{account}")
+            amount = 0 if held is None else held["amount"]
+            if amount != wanted:
+                raise ScenarioFailed(line, f"want balance {text} {wanted}, got {amount}")
+        for part in ("count", "sum"):
+            for name, wanted in (step.get(part) or {}).items():
+                total = ground.value(f"aggregate/{record}/{name}") or {"count": 0, "sum": 0}
+                if total[part] != wanted:
+                    raise ScenarioFailed(line, f"want {part} {name} {wanted}, got {total[part]}")
+
+    # ----- values
+
+    def _record(self, name: Any, line: int) -> str:
+        if name not in self._names:
+            raise ScenarioFailed(line, f"no record is called {name!r}")
+        return self._names[name]
+
+    def _values(self, values: dict[str, Any], now: int, line: int) -> dict[str, Any]:
+        return {name: self._value(value, now, line) for name, value in values.items()}
+
+    def _value(self, value: Any, now: int, line: int) -> Any:
+        """`$name` is a record's id, `@30d` a time from now, `#text` a commitment to a text."""
+        if isinstance(value, list):
+            return [self._value(item, now, line) for item in value]
+        if not isinstance(value, str):
+            return value
+        if value.startswith("$"):
+            return self._record(value[1:], line)
+        if value.startswith("@"):
+            return now + _seconds(value[1:])
+        if value.startswith("#"):
+            return sha256(value.encode("utf-8")).hex()
+        return value
+
+
+def _seconds(value: Any) -> int:
+    """Seconds of `90`, `30s`, `5m`, `2h` or `14d`."""
+    if isinstance(value, int):
+        return value
+    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+    text = str(value)
+    return int(text[:-1]) * units[text[-1]] if text[-1] in units else int(text)
