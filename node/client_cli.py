@@ -5,7 +5,17 @@ from __future__ import annotations
 import typer
 
 from node import answers
-from node.commands import approval, chain, document, identity, profile, receipt, transaction
+from node.commands import (
+    approval,
+    chain,
+    document,
+    governance,
+    identity,
+    profile,
+    receipt,
+    service,
+    transaction,
+)
 from node.commands.context import JsonOption
 
 app = typer.Typer(
@@ -21,6 +31,8 @@ app.command("submit")(transaction.submit)
 app.command("approve")(approval.approve)
 app.add_typer(transaction.app, name="tx")
 app.add_typer(document.app, name="document")
+app.add_typer(service.app, name="service")
+app.add_typer(governance.app, name="gov")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(chain.proof_app, name="proof")
 app.add_typer(chain.block_app, name="block")

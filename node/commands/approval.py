@@ -53,7 +53,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         detail = f"{file}: {error.strerror}"
         raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(answers.USAGE, "JSON_INVALID", f"{file}: {error}") from None
     if not isinstance(value, dict) or not isinstance(value.get("op"), str):
         raise CommandError(answers.USAGE, "JSON_INVALID", f"{file}: want one operation object")

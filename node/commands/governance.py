@@ -1,0 +1,117 @@
+"""muniment gov: proposals and votes of the members."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from node import answers
+from node.answers import CommandError
+from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
+
+app = typer.Typer(help="Proposals and votes.", no_args_is_help=True)
+
+
+def _send(
+    operation: dict[str, Any], profile: str | None, timeout: int, as_json: bool, done: str
+) -> None:
+    with failing(as_json):
+        session = Session.open(profile)
+        txid = session.submit(session.sign([operation]))
+        status = session.wait(txid, timeout)
+        entry = session.client.call("tx_get", {"id": txid})["entry"]
+        data = {"tx": txid, "height": status["height"], **entry["results"][0]}
+        text = f"{done} in block {status['height']}"
+        if "status" in data:
+            text += f": {data['status']}"
+        answers.succeed(data, text, as_json=as_json)
+
+
+@app.command("propose")
+def propose(
+    proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
+    kind: Annotated[str, typer.Option(help="suspend, resume, migrate, role-root, activate.")],
+    body: Annotated[Path, typer.Option(help="JSON of the body (docs/spec/registry.md, 7).")],
+    rationale: Annotated[str, typer.Option(help="Commitment to the rationale, hex.")],
+    days: Annotated[int, typer.Option(min=1, max=90)] = 14,
+    height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a proposal; the proposer accepts it."""
+    with failing(as_json):
+        try:
+            value = msgspec.json.decode(body.read_bytes())
+        except (OSError, msgspec.DecodeError) as error:
+            raise CommandError(answers.USAGE, "BODY_UNREADABLE", f"{body}: {error}") from None
+    operation = {
+        "op": "gov.propose",
+        "proposal": proposal,
+        "kind": kind,
+        "body": value,
+        "rationale": rationale,
+        "effective_height": height,
+        "until": int(time.time()) + days * 86_400,
+    }
+    _send(operation, profile, timeout, as_json, f"proposed {proposal}")
+
+
+@app.command("vote")
+def vote(
+    proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
+    accept: Annotated[bool, typer.Option("--accept/--reject", help="The agency's vote.")],
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Vote for the profile's agency; the last vote counts while the proposal is open."""
+    operation = {"op": "gov.vote", "proposal": proposal, "accept": accept}
+    _send(operation, profile, timeout, as_json, f"voted on {proposal}")
+
+
+@app.command("get")
+def get(proposal: str, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+    """A proposal, its votes and what became of it."""
+    with failing(as_json):
+        data = Session.open(profile).client.call("gov_get", {"proposal": proposal})
+        shown = data["proposal"]
+        votes = ", ".join(f"{a} {'yes' if y else 'no'}" for a, y in shown["votes"].items())
+        text = f"{shown['id']}  {shown['kind']}  {shown['status']}  {votes} {shown['outcome']}"
+        answers.succeed(data, text.rstrip(), as_json=as_json)
+
+
+@app.command("list")
+def list_proposals(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+    """All proposals."""
+    with failing(as_json):
+        data = Session.open(profile).client.call("gov_list")
+        text = "\n".join(f"{p['id']}  {p['kind']}  {p['status']}" for p in data["items"])
+        answers.succeed(data, text, as_json=as_json)
+
+
+@app.command("grant")
+def grant(
+    role: Annotated[str, typer.Argument(help="SERVICE.ROLE")],
+    party: Annotated[str, typer.Argument(help="Who shall hold it.")],
+    days: Annotated[int, typer.Option(min=1, max=36_500)] = 365,
+    agency: Annotated[str | None, typer.Option(help="Only in this agency's matters.")] = None,
+    delegable: Annotated[bool, typer.Option("--delegable", help="May pass it on.")] = False,
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Grant a role; by its root, or by a holder who may delegate."""
+    operation = {
+        "op": "role.grant",
+        "role": role,
+        "party": party,
+        "until": int(time.time()) + days * 86_400,
+        "agency": agency,
+        "delegable": delegable,
+    }
+    _send(operation, profile, timeout, as_json, f"granted {role} to {party}")

@@ -1,0 +1,230 @@
+"""muniment service: author, check, try, draw and propose services (docs/services/authoring.md)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ledger import canonical
+from ledger.registry.definition import Definition
+from node import answers
+from node.answers import CommandError
+from node.authoring.compiler import compile_source
+from node.authoring.drawing import machine_svg
+from node.authoring.lint import lint as run_linter
+from node.authoring.page import differences, service_page
+from node.authoring.scenario import Scenario, ScenarioFailed
+from node.authoring.source import Problem, Source, SourceError, parse
+from node.authoring.stage import Stage, StageGround
+from node.authoring.template import TEMPLATE
+from node.commands.context import (
+    JsonOption,
+    ProfileOption,
+    Session,
+    TimeoutOption,
+    failing,
+    write_new,
+)
+
+app = typer.Typer(help="Author, check, try and propose services.", no_args_is_help=True)
+FileArgument = Annotated[Path, typer.Argument(help="service.yaml, or its folder.")]
+
+
+def _path(file: Path) -> Path:
+    return file / "service.yaml" if file.is_dir() else file
+
+
+def _source(file: Path) -> Source:
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        detail = f"{file}: {error.strerror}"
+        raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail) from None
+    except UnicodeDecodeError:
+        raise CommandError(answers.USAGE, "FILE_UNREADABLE", f"{file}: not UTF-8") from None
+    except SourceError as error:
+        message = error.problem.text(str(file))
+        raise CommandError(answers.NEGATIVE, "SERVICE_INVALID", message) from None
+
+
+def _all_problems(source: Source) -> tuple[Definition | None, list[Problem]]:
+    definition, problems = compile_source(source)
+    if definition is not None:
+        problems = run_linter(definition, source)
+    return definition, problems
+
+
+def load(file: Path) -> tuple[Definition, Source]:
+    """A service without errors. Raises CommandError with exit code 1 and every line."""
+    path = _path(file)
+    source = _source(path)
+    definition, problems = _all_problems(source)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if definition is None or errors:
+        text = "\n".join(problem.text(str(path)) for problem in errors or problems)
+        raise CommandError(answers.NEGATIVE, "SERVICE_INVALID", text)
+    return definition, source
+
+
+@app.command("new")
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; its name is the service's.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Start a service: a definition and a scenario that pass."""
+    with failing(as_json):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in TEMPLATE.items():
+            body = text.replace("SERVICE", folder.name)
+            write_new(folder / name, body.encode("utf-8"), 0o644)
+        text = f"made {folder}/service.yaml and scenario.yaml\ntry: muniment service test {folder}"
+        answers.succeed({"folder": str(folder)}, text, as_json=as_json)
+
+
+@app.command("lint")
+def lint(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Every problem with its line; exit 1 when there is an error."""
+    with failing(as_json):
+        path = _path(file)
+        definition, problems = _all_problems(_source(path))
+        rows = [{"file": str(path), **_shown(problem)} for problem in problems]
+        text = "\n".join(problem.text(str(path)) for problem in problems)
+        errors = definition is None or any(p.severity == "error" for p in problems)
+        if not errors and definition is not None:
+            name = f"{definition.service}@{definition.version}"
+            text = f"{text}\n{name} {definition.hash.hex()}".strip()
+        data = {"problems": rows, "valid": not errors}
+        answers.succeed(data, text, as_json=as_json)
+        if errors:
+            raise SystemExit(answers.NEGATIVE)
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    return {
+        "line": problem.line,
+        "path": ".".join(problem.path),
+        "severity": problem.severity,
+        "message": problem.message,
+    }
+
+
+@app.command("test")
+def try_scenario(
+    file: FileArgument,
+    scenario: Annotated[Path | None, typer.Option(help="Instead of scenario.yaml.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the scenario on a chain in memory; exit 1 at the first step that comes out otherwise."""
+    with failing(as_json):
+        started = time.monotonic()
+        definition, _ = load(file)
+        script = scenario or _path(file).with_name("scenario.yaml")
+        stage = Stage()
+        stage.activate(definition)
+        played = Scenario(_source(script), definition.service, definition.version)
+        try:
+            coverage = played.run(StageGround(stage))
+        except ScenarioFailed as failed:
+            detail = f"{script}:{failed.line}: {failed.message}"
+            raise CommandError(answers.NEGATIVE, "SCENARIO_FAILED", detail) from None
+        wanted = {(n, t) for n, kind in definition.types.items() for t in kind.transitions}
+        missing = sorted(f"{kind}.{act}" for kind, act in wanted - coverage.fired)
+        data = {
+            "steps": coverage.steps,
+            "fired": len(coverage.fired),
+            "refused": len(coverage.refused),
+            "never_fired": missing,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        text = (
+            f"{data['steps']} steps: {data['fired']} acts fired, {data['refused']} different "
+            f"refusals, in {data['seconds']} s"
+        )
+        if missing:
+            text += f"\nnever fired: {', '.join(missing)}"
+        answers.succeed(data, text, as_json=as_json)
+
+
+@app.command("diff")
+def diff(
+    old: Annotated[Path, typer.Argument(help="The version in force.")],
+    new_file: Annotated[Path, typer.Argument(metavar="NEW", help="The version to come.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What a new version changes for people."""
+    with failing(as_json):
+        lines = differences(load(old)[0], load(new_file)[0])
+        answers.succeed({"changes": lines}, "\n".join(lines) or "no change", as_json=as_json)
+
+
+@app.command("graph")
+def graph(
+    file: FileArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for TYPE.svg files.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the machine of each type as SVG."""
+    with failing(as_json):
+        definition, _ = load(file)
+        output.mkdir(parents=True, exist_ok=True)
+        files = []
+        for name, kind in definition.types.items():
+            path = output / f"{definition.service}-{name}.svg"
+            path.write_text(machine_svg(f"{definition.service}: {name}", kind), encoding="utf-8")
+            files.append(str(path))
+        answers.succeed({"files": files}, "\n".join(files), as_json=as_json)
+
+
+@app.command("doc")
+def doc(
+    file: FileArgument,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The service's page: fields, states, acts, who may do them, what must hold."""
+    with failing(as_json):
+        definition, source = load(file)
+        page = service_page(definition, source.value)
+        if output is not None:
+            output.write_text(page, encoding="utf-8")
+        shown = page if output is None else f"wrote {output}"
+        answers.succeed({"page": page}, shown, as_json=as_json)
+
+
+@app.command("propose")
+def propose(
+    file: FileArgument,
+    proposal: Annotated[str, typer.Option(help="Id of the proposal.")],
+    rationale: Annotated[str, typer.Option(help="Commitment to the plain-text rationale, hex.")],
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long the vote is open.")] = 14,
+    height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose the service to the members; they vote with `muniment gov vote`."""
+    with failing(as_json):
+        definition, _ = load(file)
+        session = Session.open(profile)
+        operation = {
+            "op": "gov.propose",
+            "proposal": proposal,
+            "kind": "activate",
+            "body": {"definition": canonical.decode(definition.encode())},
+            "rationale": rationale,
+            "effective_height": height,
+            "until": int(time.time()) + days * 86_400,
+        }
+        txid = session.submit(session.sign([operation]))
+        status = session.wait(txid, timeout)
+        data = {
+            "proposal": proposal,
+            "definition_hash": definition.hash.hex(),
+            "tx": txid,
+            "height": status["height"],
+        }
+        text = f"proposed {definition.service}@{definition.version} in block {status['height']}"
+        answers.succeed(data, text, as_json=as_json)

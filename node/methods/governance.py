@@ -1,0 +1,110 @@
+"""gov_* and service_*: proposals, services in force, their definitions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from ledger import canonical
+from ledger.ids import hash_from_hex
+from ledger.registry.catalogue import definition_key, find_service
+from node.jsonrpc import NOT_FOUND, Method, RpcError
+from node.methods.parameters import Nothing, Params, at
+from node.service import NodeService
+
+ITEMS_MAX = 500
+
+
+class ByProposal(Params, frozen=True):
+    """A proposal."""
+
+    proposal: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+
+
+class ByService(Params, frozen=True):
+    """A service; its current version unless another is named."""
+
+    service: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")]
+    version: Annotated[int, msgspec.Meta(ge=1, le=9_999)] | None = None
+
+
+def methods(service: NodeService) -> list[Method]:
+    """The methods of this namespace."""
+    door = _Governance(service)
+    return [
+        Method("gov_get", ByProposal, door.proposal, "A proposal and its votes."),
+        Method("gov_list", Nothing, door.proposals, "Proposals, in order of id."),
+        Method("service_list", Nothing, door.services, "Services and their versions."),
+        Method("service_get", ByService, door.service, "A service's compiled definition."),
+        Method("service_getSchema", ByService, door.schema, "Fields of a service's types."),
+    ]
+
+
+class _Governance:
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+
+    def _scan(self, prefix: bytes) -> list[tuple[str, Any]]:
+        """State entries under a prefix, at most ITEMS_MAX."""
+        found: list[tuple[str, Any]] = []
+        for key, value in self._service.machine.store.scan(b"s" + prefix):
+            found.append((key[1 + len(prefix) :].decode("ascii"), canonical.decode(value)))
+            if len(found) == ITEMS_MAX:
+                break
+        return found
+
+    async def proposal(self, params: ByProposal) -> dict[str, Any]:
+        """Kind, body, votes, status and outcome."""
+        value = self._service.chain.state.get(b"proposal/" + params.proposal.encode("ascii"))
+        if value is None:
+            raise RpcError(NOT_FOUND, "PROPOSAL_UNKNOWN", "no proposal has this id")
+        return {"proposal": canonical.decode(value), "at": at(self._service)}
+
+    async def proposals(self, params: Nothing) -> dict[str, Any]:
+        """Without their bodies."""
+        items = [value for _, value in self._scan(b"proposal/")]
+        for item in items:
+            del item["body"]
+        return {"items": items, "at": at(self._service)}
+
+    async def services(self, params: Nothing) -> dict[str, Any]:
+        """Every service that was voted in."""
+        items = [{"service": name, **value} for name, value in self._scan(b"service/")]
+        return {"items": items, "at": at(self._service)}
+
+    def _definition(self, params: ByService) -> tuple[int, str, dict[str, Any]]:
+        state = self._service.chain.state
+        found = find_service(state, params.service)
+        version = params.version or (found.current if found is not None else 0)
+        row = None if found is None else found.versions.get(str(version))
+        if row is None:
+            raise RpcError(NOT_FOUND, "SERVICE_UNKNOWN", "no such service or version")
+        assert hash_from_hex(row.hash)
+        data = state.get(definition_key(row.hash))
+        assert data is not None
+        definition: dict[str, Any] = canonical.decode(data)
+        return version, row.hash, definition
+
+    async def service(self, params: ByService) -> dict[str, Any]:
+        """The definition that validators evaluate, and its hash."""
+        version, digest, definition = self._definition(params)
+        return {
+            "service": params.service,
+            "version": version,
+            "hash": digest,
+            "definition": definition,
+            "at": at(self._service),
+        }
+
+    async def schema(self, params: ByService) -> dict[str, Any]:
+        """Fields of each record type and input of each act."""
+        version, _, definition = self._definition(params)
+        types = {
+            f"{params.service}-{name}": {
+                "fields": kind["fields"],
+                "inputs": {act: t["input"] for act, t in kind["transitions"].items()},
+            }
+            for name, kind in definition["types"].items()
+        }
+        return {"version": version, "types": types, "at": at(self._service)}
