@@ -50,8 +50,20 @@ class Core:
         replica = self.replica
         replica.now = now
         if replica.halted:
-            return []
-        was = (replica.epoch, replica.view, replica.installed)
+            # Only a halt in `recover` leaves something here: the first event brings it out.
+            effects, replica.effects = replica.effects, []
+            return effects
+        stand = replica.stand
+        self._dispatch(event)
+        while replica.installed and stand != replica.stand:  # a view begins; its duties may end it
+            stand = replica.stand
+            self._lead()
+            self._replay()
+        effects, replica.effects = replica.effects, []
+        return effects
+
+    def _dispatch(self, event: Event) -> None:
+        replica = self.replica
         match event:
             case Started():
                 self._start()
@@ -71,11 +83,6 @@ class Core:
                 self._work(pending, overdue)
             case _:
                 assert_never(event)
-        if replica.installed and was != (replica.epoch, replica.view, replica.installed):
-            self._lead()
-            self._replay()
-        effects, replica.effects = replica.effects, []
-        return effects
 
     # ----- events
 
@@ -103,7 +110,7 @@ class Core:
             case ViewChange():
                 views.on_view_change(replica, message)
             case NewView():
-                views.on_new_view(replica, sender, message)
+                views.on_new_view(replica, message)
             case Status():
                 repair.on_status(replica, sender, message)
             case Heartbeat():
@@ -216,6 +223,7 @@ class Core:
         replica.own_view_change = None
         replica.view_changes.clear()
         replica.early.clear()
+        replica.answered_ms.clear()
         replica.slots.clear()
         replica.failures = 0
         replica.highest = replica.head.certificate
@@ -232,6 +240,7 @@ class Core:
             (records.HIGHEST, records.encode_certificate(replica.highest)),
             (records.VIEW, records.encode_view(replica.view_record())),
         )
+        repair.tick(replica)  # what others said in this epoch before now was dropped unread
 
     def _lead(self) -> None:
         """Take up, or lay down, the primary's duties at the next height."""

@@ -22,7 +22,7 @@ def pace_ms(replica: Replica) -> int:
 def try_propose(replica: Replica) -> None:
     """Start the next block if this node leads, may, and has a reason to."""
     height = replica.next_height
-    if not replica.installed or not replica.leads(height):
+    if not replica.installed or height < replica.start or not replica.leads(height):
         return
     slot = replica.slot(height)
     if slot.propose is not None or replica.building == (replica.view, height):
@@ -33,7 +33,7 @@ def try_propose(replica: Replica) -> None:
         replica.broadcast(made)
         return
     plan = replica.plan
-    if plan is not None and plan.tip is not None and height == replica.start:
+    if plan is not None and plan.tip is not None and replica.owes_tip(height):
         replica.building = (replica.view, height)
         holders = tuple(MemberIndex(member) for member, _ in plan.tip_certificate.signatures)
         replica.emit(FindBlock(replica.view, height, plan.tip, holders))
@@ -93,7 +93,9 @@ def on_propose(replica: Replica, sender: int, propose: Propose) -> None:
         if propose.commit.height > replica.head.height:
             replica.emit(Behind(MemberIndex(sender), Height(propose.commit.height)))
         return
-    if propose.view < replica.view or propose.signer != replica.primary(Height(propose.height)):
+    if propose.view < replica.view or propose.height < replica.start:
+        return  # what lies below a view's start is committed; it comes by catching up
+    if propose.signer != replica.primary(Height(propose.height)):
         return
     slot = replica.slot(propose.height)
     if slot.propose is not None:
@@ -119,7 +121,7 @@ def _acceptable(replica: Replica, propose: Propose) -> bool:
     if header.parent != replica.head.block_hash.hex():
         return False
     plan = replica.plan
-    if plan is not None and plan.tip is not None and propose.height == replica.start:
+    if plan is not None and replica.owes_tip(propose.height):
         # A certified block may be old by now: its time was checked when it was fresh.
         return propose.block_hash == plan.tip
     if header.proposer != propose.signer:

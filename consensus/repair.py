@@ -8,7 +8,16 @@ from __future__ import annotations
 from consensus import views
 from consensus.effects import Send
 from consensus.events import Timer
-from consensus.messages import Heartbeat, Status
+from consensus.messages import (
+    Decided,
+    Heartbeat,
+    Message,
+    NewView,
+    Propose,
+    Status,
+    ViewChange,
+    Vote,
+)
 from consensus.replica import Replica
 from ledger.ids import MemberIndex
 
@@ -52,7 +61,9 @@ def on_status(replica: Replica, sender: MemberIndex, status: Status) -> None:
     if status.epoch > replica.epoch or status.committed > replica.head.height:
         views.behind_of(replica, sender, status.committed)
         return
-    to = MemberIndex(status.signer)
+    if not _may_answer(replica, sender):
+        return
+    to = sender  # the signer's index may be one of an older set, or the STATUS a replayed one
     if status.epoch < replica.epoch or status.committed < replica.head.height:
         mine = own_status(replica)
         if mine is not None and to != replica.me:
@@ -66,6 +77,35 @@ def on_status(replica: Replica, sender: MemberIndex, status: Status) -> None:
             return
     if replica.installed:
         _send_slot(replica, to)
+
+
+def _may_answer(replica: Replica, to: MemberIndex) -> bool:
+    """A STATUS is small and what it asks for is not: a member has one answer in a while."""
+    now_ms = replica.now.mono_ms
+    last_ms = replica.answered_ms.get(to)
+    if last_ms is not None and now_ms - last_ms < replica.timeouts.status_active_ms // 4:
+        return False
+    replica.answered_ms[to] = now_ms
+    return True
+
+
+def is_moot(replica: Replica, message: Message) -> bool:
+    """Whether the rules would pass over `message` whatever its signatures are, so that nobody
+    need verify them."""
+    if isinstance(message, Decided):
+        certificate = message.certificate
+        return certificate.epoch != replica.epoch or certificate.height <= replica.head.height
+    if not isinstance(message, Propose | Vote | ViewChange | NewView):
+        return False
+    if message.epoch != replica.epoch:
+        return message.epoch < replica.epoch
+    if isinstance(message, ViewChange):
+        known = replica.view_changes.get(message.signer)
+        return known is not None and (message.view < known.view or message == known)
+    if isinstance(message, NewView):
+        past = message.view < replica.view
+        return past or (message.view == replica.view and replica.installed)
+    return message.height <= replica.head.height
 
 
 def _send_view(replica: Replica, to: MemberIndex) -> None:
@@ -95,7 +135,7 @@ def heartbeat(replica: Replica) -> None:
     me = replica.me
     if me is None or not replica.installed or not replica.leads(replica.next_height):
         return
-    if not replica.in_flight():
+    if not replica.in_flight() and not replica.idle_due:  # else it owes a block: no excuse
         unsigned = Heartbeat(
             epoch=replica.epoch,
             view=replica.view,

@@ -25,6 +25,8 @@ from ledger.validators import ValidatorSet
 
 EARLY_MESSAGES_MAX = 64
 """Messages of one member kept for a view or height that this replica has not reached."""
+EARLY_PROPOSALS_MAX = 2
+"""Proposals among them: each may take a megabyte."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Replica:
     view_changes: dict[int, ViewChange] = field(default_factory=dict)
     """The latest VIEW-CHANGE of each member."""
     early: dict[int, deque[Message]] = field(default_factory=dict)
+    answered_ms: dict[int, int] = field(default_factory=dict)
+    """Member -> when its STATUS was last answered (monotonic)."""
     failures: int = 0
     """Views that failed since the last commit."""
     latency_ms: int = 0
@@ -119,6 +123,11 @@ class Replica:
         return Height(self.head.height + 1)
 
     @property
+    def stand(self) -> tuple[int, int, bool]:
+        """(epoch, view, installed): which view's duties this node has."""
+        return (self.epoch, self.view, self.installed)
+
+    @property
     def view_in_force(self) -> View:
         """The highest view that this node takes part in, or knows to have certified a block.
 
@@ -142,8 +151,14 @@ class Replica:
         me = self.me
         return me is not None and self.primary(height) == me
 
+    def owes_tip(self, height: int) -> bool:
+        """Whether the view must propose its tip again at `height`."""
+        return self.plan is not None and self.plan.tip is not None and height == self.start
+
     def in_flight(self) -> bool:
-        """Whether the next height has a proposal or votes."""
+        """Whether the next height has a proposal or votes, or this view owes a certified block."""
+        if self.owes_tip(self.next_height):
+            return True
         slot = self.slots.get(self.next_height)
         return slot is not None and (slot.propose is not None or bool(slot.prepares))
 
@@ -206,4 +221,9 @@ class Replica:
     def keep_early(self, sender: int, message: Message) -> None:
         """Keep a message that may be right later; the oldest of its signer goes first."""
         queue = self.early.setdefault(sender, deque(maxlen=EARLY_MESSAGES_MAX))
+        if message in queue:
+            return  # a replay must not push the others out
         queue.append(message)
+        proposals = [kept for kept in queue if isinstance(kept, Propose)]
+        if len(proposals) > EARLY_PROPOSALS_MAX:
+            queue.remove(proposals[0])

@@ -19,13 +19,19 @@ from consensus.messages import (
     signed_text,
 )
 from ledger import note
+from ledger.block import Header, commit_hash
 from ledger.certificate import Certificate, Phase, verify_certificate
 from ledger.crypto import Verifier, sha256
 from ledger.ids import BlockHash, ChainId, Epoch, Hash, Height
+from ledger.merkle import root as merkle_root
+from ledger.parameters import BOUNDS
 from ledger.validators import ValidatorSet
 
 CACHE_ENTRIES_MAX = 4096
+CACHED_BYTES_MAX = 256
+"""Votes and notes are shorter. A transaction may take 256 KiB and comes once, so it is not kept."""
 EVIDENCE_MAX = 16
+WINDOW_MAX = BOUNDS["window"][1]
 SYNC_EPOCHS = 1
 """How many epochs below the current one a certificate may come from (the anchor of an epoch)."""
 
@@ -47,6 +53,8 @@ class CachedVerifier:
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """As the inner verifier; a signature that was valid once is not computed again."""
+        if len(message) > CACHED_BYTES_MAX:
+            return self._verifier.verify(public_key, message, signature)
         key = (public_key, message, signature)
         if key in self._valid:
             self._valid.move_to_end(key)
@@ -131,7 +139,25 @@ class Authenticator:
             raise RemoteFault("propose: too much evidence")
         if message.commit.phase is not Phase.COMMIT:
             raise RemoteFault("propose: the body's commit is not a commit certificate")
+        if not message.height - WINDOW_MAX <= message.commit.height < message.height:
+            raise RemoteFault("propose: the body's commit is of another height")
+        self._body(message)
         self.certificate(message.commit)
+
+    @staticmethod
+    def _body(message: Propose) -> None:
+        """The signature covers the header alone, so whoever passes a proposal on could change its
+        body and have the primary blamed for it."""
+        try:
+            header = Header.decode(message.header)
+        except ValueError as error:
+            raise RemoteFault(str(error)) from None
+        if (
+            merkle_root(message.transaction_ids).hex() != header.tx_root
+            or merkle_root(message.evidence).hex() != header.evidence_root
+            or commit_hash(message.commit).hex() != header.commit_hash
+        ):
+            raise RemoteFault("propose: the body is not the one the header commits to")
 
     def _vote(self, message: Vote) -> None:
         if message.phase is Phase.PROPOSE:

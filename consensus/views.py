@@ -107,10 +107,11 @@ def on_quorum(replica: Replica) -> None:
     message = replica.signed(unsigned)
     assert isinstance(message, NewView)
     install(replica, message)
-    replica.broadcast(message)
+    if not replica.halted:
+        replica.broadcast(message)
 
 
-def on_new_view(replica: Replica, sender: MemberIndex, message: NewView) -> None:
+def on_new_view(replica: Replica, message: NewView) -> None:
     """Install a view whose quorum of VIEW-CHANGEs was verified; recompute what follows from it."""
     if message.epoch != replica.epoch or message.view < replica.view:
         return
@@ -123,9 +124,6 @@ def on_new_view(replica: Replica, sender: MemberIndex, message: NewView) -> None
         if known is None or known.view < change.view:
             replica.view_changes[change.signer] = change
     install(replica, message)
-    made = replica.plan
-    if made is not None and made.committed.height > replica.head.height:
-        votes.on_commit_certificate(replica, sender, made.committed)
 
 
 def install(replica: Replica, message: NewView) -> None:
@@ -142,6 +140,10 @@ def install(replica: Replica, message: NewView) -> None:
     replica.disarm(Timer.VIEW_CHANGE)
     replica.arm_progress()
     replica.arm(Timer.STATUS, replica.timeouts.status_active_ms)
+    if made.committed.height > replica.head.height:
+        # Whoever showed the certificate has the block; the sender of NEW-VIEW need not have it.
+        holder = next(c.signer for c in message.view_changes if c.committed == made.committed)
+        votes.on_commit_certificate(replica, MemberIndex(holder), made.committed)
 
 
 def recompute(replica: Replica, message: NewView) -> Plan | None:

@@ -14,6 +14,7 @@ from ledger.ids import Height, MemberIndex
 
 def cast(replica: Replica, phase: Phase, propose: Propose) -> None:
     """Sign a vote for the proposed block, once: the record is durable before the vote is said."""
+    assert propose.height >= replica.start, "a view votes from its start on"
     me = replica.me
     if me is None or replica.has_left(propose.view) or propose.view < replica.view_in_force:
         return
@@ -55,7 +56,7 @@ def on_vote(replica: Replica, sender: int, vote: Vote) -> None:
         if vote.phase is Phase.COMMIT and vote.height > replica.next_height:
             replica.emit(Behind(MemberIndex(sender), Height(vote.height - 1)))
         return
-    if vote.view < replica.view:
+    if vote.view < replica.view or vote.height < replica.start:
         return
     tally = replica.slot(vote.height).votes(vote.phase)
     known = tally.get(vote.signer)

@@ -57,6 +57,10 @@ class Archive:
         data = self._store.get(b"B" + block_hash)
         return None if data is None else _BLOCK.decode(data)
 
+    def body_size(self, block_hash: bytes) -> int:
+        """Stored bytes of a block by hash, 0 when it is not here."""
+        return len(self._store.get(b"B" + block_hash) or b"")
+
     def block(self, height: int) -> Block | None:
         """A committed block. Raises StoreDamaged when its header is here and its body is not."""
         block_hash = self.block_hash(height)

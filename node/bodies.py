@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from consensus.messages import Propose
 from ledger.block import Block
 from ledger.crypto import sha256
+from ledger.parameters import BOUNDS
 
 ASK_AGAIN_MS = 400
 WAITING_MAX = 8
+BODY_BYTES_MAX = BOUNDS["block_bytes_max"][1]
+"""No chain's blocks hold more; what a proposal asks for beyond it cannot be valid."""
 
 
 @dataclass(slots=True)
@@ -70,9 +73,11 @@ class Bodies:
         if item is None:
             return None
         wanted = set(item.missing())
+        room = BODY_BYTES_MAX - sum(map(len, item.found.values()))
         for raw in transactions:
             txid = sha256(raw)
-            if txid in wanted:
+            if txid in wanted and len(raw) <= room:
+                room -= len(raw)
                 item.found[txid] = raw
         if item.missing():
             return None

@@ -56,9 +56,9 @@ class Catchup:
         if peer != self.asked:
             return False
         self.asked = ""
-        if head_after > head_before:
-            self.tried.clear()
-        else:
+        # It stays among those that were tried: whoever gives little, and slowly, has to wait for
+        # its turn like the others.
+        if head_after <= head_before:
             # It claimed more than it could show; it is believed again when it claims anew.
             self.claims.pop(peer, None)
         return True

@@ -186,7 +186,8 @@ class Chain:
             raise BlockInvalid("PROPOSER_UNKNOWN", "the proposer is not a member")
         if len(block.transactions) > self.parameters.block_transactions_max:
             raise BlockInvalid("BLOCK_TOO_LARGE", "too many transactions")
-        if sum(len(raw) for raw in block.transactions) > self.parameters.block_bytes_max:
+        size = sum(map(len, block.transactions)) + sum(map(len, block.evidence))
+        if size > self.parameters.block_bytes_max:
             raise BlockInvalid("BLOCK_TOO_LARGE", "too many bytes")
         commit = block.commit
         if commit.height != self.height or commit.block_hash != self.block_hash:

@@ -40,7 +40,8 @@ class Checkpoints:
 
     def add(self, message: Checkpoint, head: int, interval: int) -> bool:
         """Keep a verified signature. False when it contradicts the root computed here."""
-        if message.height % interval or message.height > head + interval:
+        lowest = head - OPEN_MAX * interval
+        if message.height % interval or not lowest < message.height <= head + interval:
             return True
         root = self.roots.get(message.height)
         if root is not None and root != message.root:

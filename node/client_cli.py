@@ -9,6 +9,7 @@ from node.commands import (
     approval,
     chain,
     document,
+    doing,
     governance,
     identity,
     profile,
@@ -33,6 +34,9 @@ app.add_typer(transaction.app, name="tx")
 app.add_typer(document.app, name="document")
 app.add_typer(service.app, name="service")
 app.add_typer(governance.app, name="gov")
+app.command("do")(doing.do)
+app.add_typer(doing.task_app, name="task")
+app.add_typer(doing.record_app, name="record")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(chain.proof_app, name="proof")
 app.add_typer(chain.block_app, name="block")

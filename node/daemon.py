@@ -12,6 +12,7 @@ import fcntl
 import gc
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from ledger.genesis import Genesis
 from ledger.ids import Height, TxId, View
 from ledger.leveldb import LevelStore
 from ledger.store import Store, StoreDamaged
+from ledger.validators import ValidatorSet
 from node import logs, notify
 from node.chain import Chain
 from node.config import Config, ConfigError, load
@@ -49,7 +51,7 @@ from node.verifier import CountingVerifier
 from p2p.framing import Frame
 from p2p.gossip import Gossip
 from p2p.outbox import OutboxLimits
-from p2p.peers import PeerMember
+from p2p.peers import PeerMember, parse_address
 from p2p.tls import make_certificate
 from p2p.transport import Handlers, Identity, Transport, TransportOptions
 
@@ -160,11 +162,24 @@ def open_node(home: Home, config: Config) -> Node:
     return Node(store, vote_guard, machine, service)
 
 
-def _peer_members(chain: Chain) -> list[PeerMember]:
-    return [
-        PeerMember(member.name, member.address, base64url.decode(member.transport_certificate))
-        for member in chain.validators.members
-    ]
+def peer_members(validators: ValidatorSet) -> list[PeerMember]:
+    """The members that the transport can reach.
+
+    A quorum may name an address or a certificate that no TLS library takes: the ledger checks
+    their outer form only. That member stays alone then; it must not stop everybody else.
+    """
+    members: list[PeerMember] = []
+    for member in validators.members:
+        der = base64url.decode(member.transport_certificate)
+        peer = PeerMember(member.name, member.address, der)
+        try:
+            parse_address(peer.address)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+        except (ValueError, ssl.SSLError) as error:
+            _log.error("a member cannot be reached", name=member.name, error=str(error))
+            continue
+        members.append(peer)
+    return members
 
 
 class _Observer:
@@ -177,7 +192,7 @@ class _Observer:
         self._node.service.performed(output)
         transport = self._node.service.transport
         if isinstance(output, EpochOpened) and transport is not None:
-            transport.update_members(_peer_members(self._node.machine.chain))
+            transport.update_members(peer_members(self._node.machine.chain.validators))
 
     def turn(self, events: int, seconds: float) -> None:
         self._node.service.turn(events, seconds)
@@ -212,7 +227,7 @@ def _transport(
         on_down=lambda peer, reason: post(PeerDown(peer)),
     )
     options = TransportOptions(outbox_limits=OutboxLimits())
-    members = _peer_members(chain)
+    members = peer_members(chain.validators)
     try:
         return Transport(identity, members, config.p2p.listen, handlers, options)
     except ValueError as error:

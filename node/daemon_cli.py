@@ -250,8 +250,9 @@ def network_up(
         answers.progress(f"starting {validators} validators in {home}")
         try:
             info = net.up(validators, info_file)
-        except CommandError:
-            if net.info_path.exists():
+        except CommandError as error:
+            # Another network, or none at all, is not ours to stop.
+            if error.code != answers.USAGE and net.info_path.exists():
                 net.stop()
             raise
         took = time.monotonic() - started

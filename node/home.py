@@ -132,10 +132,11 @@ def read_key_seed(path: Path, kind: str) -> bytes:
     try:
         key = msgspec.json.decode(data, type=KeyFile)
         seed = base64url.decode(key.secret)
+        public = base64url.encode(Ed25519Signer(seed).public_key)
     except (msgspec.DecodeError, ValueError) as error:
         raise KeyFileError(f"{path} is not a key file: {error}") from None
     if (key.v, key.type, key.kdf) != (KEY_FILE_VERSION, kind, "none"):
         raise KeyFileError(f"{path}: want a version 1 {kind} key, got {key.v} {key.type} {key.kdf}")
-    if base64url.encode(Ed25519Signer(seed).public_key) != key.public:
+    if public != key.public:
         raise KeyFileError(f"{path}: the public key does not belong to the secret one")
     return seed

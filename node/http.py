@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from node import methods
 from node.connections import Connections
@@ -20,6 +22,19 @@ _IDLE_SECONDS = 75
 """Without a whole request head a connection lives this long; with keep-alive between requests."""
 _BODY_SECONDS = 30
 _METRICS_CONNECTIONS_MAX = 64
+
+
+class _OursOnly(logging.Filter):
+    """Keeps tracebacks of our own faults; a flood of bad requests must not flood the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for what the other side did wrong."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_server_log = logging.getLogger("muniment.http")
+_server_log.addFilter(_OursOnly())
 
 
 class HttpDoor:
@@ -53,10 +68,13 @@ class HttpDoor:
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_server_log,
             keepalive_timeout=_IDLE_SECONDS,
             shutdown_timeout=2.0,
             lingering_time=1.0,
             handler_cancellation=True,
+            # Calls are small; a compressed body would only hide how large it is.
+            auto_decompress=False,
         )
         await runner.setup()
         self._runners.append(runner)
@@ -84,6 +102,8 @@ class HttpDoor:
         config = self._service.config.rpc
         if request.content_type != _JSON:
             return _refusal(415, "send Content-Type: application/json")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            return _refusal(415, "send the body without Content-Encoding")
         if not self._host_allowed(request.host):
             return _refusal(403, "this Host is not in rpc.allowed_hosts")
         try:
@@ -91,6 +111,8 @@ class HttpDoor:
                 body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, f"want at most {config.body_bytes_max} bytes")
+        except web.RequestPayloadError:
+            return _refusal(400, "the body is not as the head says")
         except TimeoutError:
             return _refusal(408, f"the body did not come within {_BODY_SECONDS} s")
         with self._clients.answering(request.transport):

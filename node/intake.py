@@ -28,6 +28,7 @@ from node.mempool import Mempool, Waiting
 from node.outputs import Outcome
 
 RETRY_MAX = 1_000
+RETRY_BYTES_MAX = 4 * 1024 * 1024
 EXPIRED_MAX = 20_000
 STATELESS = frozenset(
     {
@@ -55,11 +56,18 @@ class Intake:
     chain: Chain
     mempool: Mempool
     verifier: Verifier
-    retry: deque[bytes] = field(default_factory=lambda: deque(maxlen=RETRY_MAX))
+    retry: deque[bytes] = field(default_factory=deque)
+    retry_bytes: int = 0
     expired: OrderedDict[TxId, None] = field(default_factory=OrderedDict)
 
-    def admit(self, raw: bytes, mono_ms: int, wall_ms: int) -> tuple[Outcome, Waiting | None]:
-        """Take one transaction or say why not; the second part is set when it is new here."""
+    def admit(
+        self, raw: bytes, mono_ms: int, wall_ms: int, *, again: bool = False
+    ) -> tuple[Outcome, Waiting | None]:
+        """Take one transaction or say why not; the second part is set when it is new here.
+
+        With `again`, one that the next block may make admissible is kept for another try: a peer's,
+        never a client's, who was told that it was not taken.
+        """
         txid = TxId(sha256(raw))
         if txid in self.mempool:
             return Outcome(txid, "known", "", ""), None
@@ -68,8 +76,8 @@ class Intake:
         except Inadmissible as error:
             if self._committed_before(txid, error):
                 return Outcome(txid, "known", "", ""), None
-            if error.reason in RETRIED:
-                self.retry.append(raw)
+            if again and error.reason in RETRIED:
+                self.put_off(raw)
             return Outcome(_first_of(error, txid), "", error.reason, error.detail), None
         self.mempool.add(waiting)
         return Outcome(txid, "accepted", "", ""), waiting
@@ -111,10 +119,19 @@ class Intake:
             raise Inadmissible(full, "the node has too many waiting transactions; try later")
         return Waiting(admitted, party.agency, mono_ms)
 
+    def put_off(self, raw: bytes) -> None:
+        """Keep a transaction until after the next block; the oldest makes room."""
+        self.retry.append(raw)
+        self.retry_bytes += len(raw)
+        while len(self.retry) > RETRY_MAX or self.retry_bytes > RETRY_BYTES_MAX:
+            self.retry_bytes -= len(self.retry.popleft())
+
     def retry_all(self, mono_ms: int, wall_ms: int) -> list[Waiting]:
-        """Try again what an earlier state did not admit; at most one pass."""
+        """Try once more what an earlier state did not admit. Nobody has checked a signature of it,
+        so it is not kept any longer: each block would pay for it."""
         again = list(self.retry)
         self.retry.clear()
+        self.retry_bytes = 0
         taken: list[Waiting] = []
         for raw in again:
             _, waiting = self.admit(raw, mono_ms, wall_ms)
@@ -123,7 +140,10 @@ class Intake:
         return taken
 
     def committed(self, transactions: tuple[Admitted, ...], keys_changed: bool) -> None:
-        """Forget what a block consumed, and what its key changes made inadmissible."""
+        """Forget what a block consumed, and what it made inadmissible: by key changes and quotas.
+
+        What no primary can take must not wait here as if the primary were slow.
+        """
         gone: list[TxId] = []
         for admitted in transactions:
             transaction = admitted.transaction
@@ -132,11 +152,17 @@ class Intake:
             if other is not None and other != transaction.id:
                 gone.append(other)
         self.mempool.remove(gone)
-        if keys_changed:
+        if keys_changed or self._any_quota_full():
             self.recheck()
 
+    def _any_quota_full(self) -> bool:
+        """Whether an agency with waiting transactions may have no more marks."""
+        state, limit = self.chain.state, self.chain.parameters.marks_per_party_max
+        return any(count_marks(state, agency) >= limit for agency in self.mempool.agencies())
+
     def recheck(self) -> None:
-        """Drop waiting transactions whose key is no longer active or whose mark is taken."""
+        """Drop waiting transactions whose key is no longer active, whose mark is taken or whose
+        agency's quota is used up."""
         gone: list[TxId] = []
         for waiting in self.mempool.all():
             transaction = waiting.admitted.transaction
@@ -144,8 +170,11 @@ class Intake:
                 resolve(transaction, self.chain.state)
                 check_time(transaction, self.chain.header.time_ms, self.chain.parameters)
                 check_replay(transaction, self.chain.state, self.chain.header.time_ms)
-            except Inadmissible:
-                gone.append(transaction.id)
+                marks = count_marks(self.chain.state, waiting.agency)
+                check_quota(marks, self.chain.parameters)
+            except Inadmissible as error:
+                if error.reason not in RETRIED:  # the head of an idle chain is old
+                    gone.append(transaction.id)
         self.mempool.remove(gone)
 
     def expire(self, wall_ms: int) -> None:

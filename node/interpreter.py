@@ -13,7 +13,7 @@ from consensus import messages
 from consensus.core import Core
 from consensus.events import Applied, BlockBuilt, BlockJudged, Event, Now
 from consensus.evidence import Evidence
-from consensus.messages import Propose
+from consensus.messages import Propose, Vote
 from consensus.verify import RemoteFault
 from ledger.admission import Admitted
 from ledger.block import Block, Header, body_matches
@@ -27,7 +27,7 @@ from node.bodies import ASK_AGAIN_MS, Bodies, Incomplete, Wanted
 from node.catchup import Catchup
 from node.chain import BODY_MISMATCH, Candidate, Chain
 from node.checkpoints import Checkpoints
-from node.intake import Intake
+from node.intake import RETRIED, Intake
 from node.outputs import (
     Accused,
     BlockCommitted,
@@ -41,6 +41,8 @@ from node.outputs import (
 from p2p.wire import BLOCKS, CONSENSUS, Fault, PeerFault
 
 EVIDENCE_POOL_MAX = 16
+ACCUSATIONS_MAX = 8
+"""Pieces of evidence kept against one member in an epoch: it can make them without end."""
 
 
 class Interpreter:
@@ -57,6 +59,8 @@ class Interpreter:
         self._bodies = Bodies()
         self._checkpoints = Checkpoints(chain.id)
         self._evidence: dict[bytes, None] = {}
+        self._accused: dict[str, int] = {}
+        """How much evidence against each member this epoch brought."""
         self._events: deque[Event] = deque()
 
     def take(self) -> list[Output]:
@@ -125,6 +129,9 @@ class Interpreter:
             self._intake.mempool,
         )
         dropped = candidate.execution.dropped
+        for item in dropped:
+            if item.why.reason in RETRIED:  # this node's clock is behind the one that admitted it
+                self._intake.put_off(item.admitted.transaction.raw)
         self._intake.mempool.remove(item.admitted.transaction.id for item in dropped)
         self._built(effect.view, effect.height, candidate)
 
@@ -198,7 +205,9 @@ class Interpreter:
     def bodies_came(self, message: wire.Bodies) -> None:
         """Transactions of a proposal that were asked for."""
         item = self._bodies.receive(message.block_hash, message.transactions)
-        if item is not None and item.propose.height == self._chain.height + 1:
+        if item is None or item.propose.view != self._core.replica.view:
+            return  # each block that is executed may push out another one
+        if item.propose.height == self._chain.height + 1:
             self._judge(item)
             self.run_pending()
 
@@ -246,6 +255,7 @@ class Interpreter:
     def _commit(self, candidate: Candidate, certificate: Certificate, *, local: bool) -> None:
         chain = self._chain
         epoch = chain.epoch
+        self._drop_losers(candidate)
         chain.commit(candidate, certificate)
         execution = candidate.execution
         self._intake.committed(candidate.transactions, _keys_changed(execution))
@@ -278,10 +288,20 @@ class Interpreter:
         )
         if chain.epoch != epoch:
             self._evidence.clear()
+            self._accused.clear()
             self.out.append(EpochOpened(chain.epoch))
         else:
             self._sign_checkpoint()
         self._intake.retry_all(self.now.mono_ms, self.now.wall_ms)
+
+    def _drop_losers(self, winner: Candidate) -> None:
+        """Forget the bodies of other blocks that this node voted for at the winner's height. The
+        chain knows those executed since the start; the votes know the ones of before a crash."""
+        replica = self._core.replica
+        statements: list[Vote | Propose] = list(replica.own_votes.values())
+        for said in statements + list(replica.own_proposals.values()):
+            if said.height == winner.header.height and said.block_hash != winner.block_hash:
+                self._store.stage({b"B" + said.block_hash: None})
 
     def _nearly_full(self, block: Block) -> bool:
         size = sum(len(raw) for raw in block.transactions)
@@ -303,6 +323,8 @@ class Interpreter:
         """Gather a signature; keep the note when a quorum signed. False: contradicts our root."""
         chain = self._chain
         interval = chain.parameters.checkpoint_interval
+        if message.epoch != chain.epoch:
+            return True  # the note does not name the epoch, so anybody may have changed it
         if not self._checkpoints.add(message, chain.height, interval):
             return False
         text = self._checkpoints.note(message.height, chain.validators)
@@ -352,12 +374,14 @@ class Interpreter:
 
     def _accuse(self, evidence: Evidence) -> None:
         data = evidence.encode(self._chain.id)
-        if data in self._evidence:
+        member = self._name(evidence.member)
+        if data in self._evidence or self._accused.get(member, 0) >= ACCUSATIONS_MAX:
             return
+        self._accused[member] = self._accused.get(member, 0) + 1
         if evidence.kind != "view-change" and len(self._evidence) < EVIDENCE_POOL_MAX:
             self._evidence[data] = None
         self._store.stage({b"a" + sha256(data): data})
-        self.out.append(Accused(evidence.kind, self._name(evidence.member)))
+        self.out.append(Accused(evidence.kind, member))
 
 
 def _keys_changed(execution: Execution) -> bool:

@@ -11,10 +11,12 @@ from typing import assert_never
 from consensus import messages
 from consensus.core import Core
 from consensus.events import Now, Received, Started, TimerFired, Work
+from consensus.repair import is_moot
 from consensus.verify import RemoteFault, StaleEpoch
 from ledger.ids import MemberIndex
 from ledger.store import Store
 from node import serving, wire
+from node.allowance import BYTES_PER_MS, SIGNATURE_MS, Allowance
 from node.chain import Chain
 from node.intake import STATELESS, Intake
 from node.interpreter import Interpreter
@@ -66,6 +68,8 @@ class Machine:
         self.store = store
         self.interpreter = Interpreter(chain, core, intake, store)
         self._patience = patience
+        self._allowance = Allowance()
+        self._admissions = Allowance()
         self._now = Now(0, 0)
         self._pending = False
         self._view = (0, 0)
@@ -120,6 +124,11 @@ class Machine:
         if isinstance(message, messages.Status | messages.Heartbeat):
             # Before the epoch check: a node that slept through an epoch learns from it whom to ask.
             self.interpreter.catchup.claim(peer, message.committed)
+        if is_moot(self.core.replica, message):
+            return
+        cost_ms = SIGNATURE_MS * _signatures(message)
+        if cost_ms and not self._allowance.spend(peer, cost_ms, self._now.mono_ms):
+            return
         self.chain.authenticator.check(message)
         index = self._index(peer)
         if isinstance(message, messages.Checkpoint) and not self.interpreter.checkpoint(message):
@@ -134,13 +143,17 @@ class Machine:
 
     def _transactions_frame(self, peer: str, payload: bytes) -> None:
         message = peer_wire.decode_gossip(payload)
+        if not self._admissions.spend(peer, 0, self._now.mono_ms):
+            return
         actions = self.gossip.received(peer, message, self._now.mono_ms)
         for txid, raw in actions.check:
-            outcome, _ = self.intake.admit(raw, self._now.mono_ms, self._now.wall_ms)
+            outcome, _ = self.intake.admit(raw, self._now.mono_ms, self._now.wall_ms, again=True)
             if outcome.reason in STATELESS:
                 self.gossip.bad(txid)
                 self._emit(Charge(peer, PeerFault(Fault.TRANSACTION_INVALID, outcome.reason)))
             elif outcome.reason:
+                # Nobody's fault once, but a correct peer passes on what it admitted itself.
+                self._admissions.spend(peer, 1, self._now.mono_ms)
                 self.gossip.forget(txid)
         for fault in actions.faults:
             self._emit(Charge(peer, fault))
@@ -156,6 +169,8 @@ class Machine:
 
     def _blocks_frame(self, peer: str, payload: bytes) -> None:
         message = wire.decode(payload)
+        if not self._may_ask(peer, message):
+            return
         answer: wire.Message | None = None
         match message:
             case wire.WantBodies():
@@ -174,6 +189,17 @@ class Machine:
                 assert_never(message)
         if answer is not None:
             self._emit(SendFrame(peer, BLOCKS, wire.encode(answer)))
+
+    def _may_ask(self, peer: str, message: wire.Message) -> bool:
+        """Whether a request is within what the peer may have; answers always are."""
+        archive = self.chain.archive
+        if isinstance(message, wire.WantBodies | wire.WantBlock):
+            size = archive.body_size(message.block_hash)
+        elif isinstance(message, wire.WantBlocks) and message.start <= self.chain.height:
+            size = wire.ANSWER_BYTES_MAX
+        else:
+            return True
+        return self._allowance.spend(peer, 1 + size // BYTES_PER_MS, self._now.mono_ms)
 
     # ----- clients and time
 
@@ -213,6 +239,20 @@ class Machine:
         if view != self._view:
             self._view = view
             self.mempool.excuse(self._now.mono_ms)
-        if pending != self._pending:
+        while pending != self._pending:
             self._pending = pending
             self.interpreter.run(Work(pending=pending, overdue=False))
+            # A single validator has committed it by now: the core must not think that more waits.
+            pending = len(self.mempool) > 0
+
+
+def _signatures(message: messages.Message) -> int:
+    """Signatures that a message holds beyond its own, where a member can make such messages
+    without end."""
+    if isinstance(message, messages.Decided):
+        return len(message.certificate.signatures)
+    if isinstance(message, messages.ViewChange):
+        return len(message.committed.signatures) + len(message.highest.signatures)
+    if isinstance(message, messages.NewView):
+        return sum(1 + _signatures(change) for change in message.view_changes)
+    return 0

@@ -59,6 +59,10 @@ class Mempool:
         """How many transactions of this agency and its clients wait."""
         return self._agencies.get(agency, 0)
 
+    def agencies(self) -> tuple[str, ...]:
+        """Agencies of the waiting transactions."""
+        return tuple(self._agencies)
+
     def same_mark(self, iss: str, jti: str) -> TxId | None:
         """The waiting transaction of this issuer with this jti."""
         return self._marks.get((iss, jti))

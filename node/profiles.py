@@ -56,7 +56,7 @@ def read_private_jwk(path: Path) -> PrivateJwk:
         raise CommandError(KEY, "KEY_FILE_MODE", detail, f"type: chmod 600 {path}")
     try:
         return PrivateJwk.from_json(msgspec.json.decode(data))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CommandError(KEY, "KEY_FILE", f"{path}: {error}") from None
 
 
@@ -113,7 +113,7 @@ class Profiles:
         try:
             profile = msgspec.json.decode(data, type=Profile)
             genesis = Genesis.from_json(profile.genesis)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise CommandError(USAGE, "PROFILE_INVALID", f"profile {chosen}: {error}") from None
         if genesis.hash.hex() != profile.genesis_hash:
             detail = f"profile {chosen}: the genesis document is not the pinned one"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from node.jsonrpc import Method, openrpc
-from node.methods import chain, governance, node, party, record, state, transaction
+from node.methods import chain, governance, node, party, record, registry, state, transaction
 from node.methods.parameters import Nothing
 from node.service import NodeService
 
@@ -19,6 +19,7 @@ def all_methods(service: NodeService) -> list[Method]:
         *record.methods(service),
         *party.methods(service),
         *governance.methods(service),
+        *registry.methods(service),
         *node.methods(service),
         Method("rpc.discover", Nothing, discover, "This document (OpenRPC)."),
     ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
 
 from ledger import canonical
+from ledger.ids import RECORD_ID
 from ledger.records import history_key
+from ledger.registry.act import index_key
 from node.jsonrpc import NOT_FOUND, PARAMS_INVALID, Method, RpcError
 from node.methods.parameters import Limit, Params, at
 from node.methods.state import proven
@@ -23,11 +26,14 @@ class ByRecord(Params, frozen=True):
 
 
 class ListRecords(Params, frozen=True):
-    """A page of the records of one type, in order of id."""
+    """A page of the records of one type, in order of id; of a state or an indexed field's value."""
 
     type: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")]
     limit: Limit = 50
     cursor: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    state: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")] | None = None
+    field: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,31}$")] | None = None
+    value: str | int | bool | None = None
 
 
 def methods(service: NodeService) -> list[Method]:
@@ -69,25 +75,41 @@ class _Records:
 
     async def list_records(self, params: ListRecords) -> dict[str, Any]:
         """Each item is provable; the list does not prove that nothing is missing."""
-        prefix = f"record/{params.type}/".encode("ascii")
-        start = b""
-        if params.cursor is not None:
-            if not params.cursor.startswith(params.type + "/") or not params.cursor.isascii():
-                raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "the cursor is of another list")
-            start = f"record/{params.cursor}".encode("ascii")
+        cursor = params.cursor or ""
+        if cursor and RECORD_ID.fullmatch(cursor) is None:
+            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "the cursor is not of this list")
+        if cursor and not cursor.startswith(params.type + "/"):
+            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "the cursor is of another list")
+        if params.state is not None and params.field is not None:
+            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "want state or field, not both")
         items: list[Any] = []
         following: str | None = None
-        for key, value in self._service.machine.store.scan(b"s" + prefix, b"s" + start):
+        for record in self._ids(params, cursor):
             if len(items) == params.limit:
-                following = key[1:].decode("ascii").removeprefix("record/")
+                following = record
                 break
-            items.append(canonical.decode(value))
+            items.append(canonical.decode(self._value(record)))
         return {
             "items": items,
             "next_cursor": following,
             "complete": False,
             "at": at(self._service),
         }
+
+    def _ids(self, params: ListRecords, cursor: str) -> Iterator[str]:
+        """Record ids from the cursor on, by the narrowest index that was asked for."""
+        store = self._service.machine.store
+        if params.state is None and params.field is None:
+            prefix = f"srecord/{params.type}/".encode("ascii")
+            start = f"srecord/{cursor}".encode("ascii") if cursor else b""
+            for key, _ in store.scan(prefix, start):
+                yield key.decode("ascii").removeprefix("srecord/")
+            return
+        name = "state" if params.state is not None else str(params.field)
+        value = params.state if params.state is not None else params.value
+        prefix = index_key(params.type, name, value, "")
+        for key, _ in store.scan(prefix, prefix + cursor.encode("ascii") if cursor else b""):
+            yield key[len(prefix) :].decode("ascii")
 
     async def proof(self, params: ByRecord) -> dict[str, Any]:
         """The record's value, or its absence, against a certified header."""

@@ -127,7 +127,12 @@ def test_a_wiped_validator_votes_again_with_a_new_key(net: Network, tmp_path: Pa
     verdict = net.run("muniment", "receipt", "verify", str(document), "--profile", "treasury")
     assert verdict["epoch"] == 1
 
-    # With one of the others dead, a commit needs the new key's vote.
+    _commit_needs_the_new_key(net, tmp_path)
+
+
+def _commit_needs_the_new_key(net: Network, tmp_path: Path) -> None:
+    """With one of the others dead, a commit needs the new key's vote."""
+    home = str(net.home)
     net.run("munimentd", "testnet", "kill", "1", "--home", home)
     another = tmp_path / "another.txt"
     another.write_text("another deed")

@@ -7,11 +7,11 @@ counted here, and what was said is compared with what lay on the disk at that mo
 from __future__ import annotations
 
 import json
+from base64 import b64decode, urlsafe_b64decode
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from consensus import messages
 from consensus.messages import Message, NewView, Propose, ViewChange, Vote
 from consensus.records import HIGHEST, VIEW, ViewRecord, propose_key, vote_key
 from consensus.timeouts import PRECISION_MS
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 EARLY_MAX = 64
+VIEW_STEPS_MAX = 16
+"""Views that a network may need after it healed, with f members faulty for ever."""
 
 
 class Violation(AssertionError):
@@ -54,6 +56,13 @@ class Checkers:
         self._left: dict[str, tuple[int, int]] = {}
         """Node -> (epoch, view) of its last VIEW-CHANGE."""
         self._stand: dict[str, tuple[int, int]] = {}
+        self._view_top: dict[int, int] = {}
+        """Epoch -> highest view that a correct member asked for."""
+        self._checked: dict[str, int] = {}
+        """Node -> height at which its state root was compared."""
+        self._views_at_heal = 0
+        self._schedules: dict[int, bytes] = {}
+        """Height -> the leaders that follow from the chain up to it."""
         self._locks = Locks(world, self)
 
     def fail(self, rule: str, detail: str) -> None:
@@ -118,6 +127,7 @@ class Checkers:
         if kind == "commit":
             self._locks.said_commit(node, message)
         if kind == "prepare":
+            self._locks.said_prepare(node, message)
             self._time(node, message)
 
     def _said_view_change(self, node: SimNode, message: ViewChange) -> None:
@@ -126,6 +136,10 @@ class Checkers:
         after = (message.epoch, message.view)
         self.require("S10 view monotone", after >= before, f"{node.name} {before} {after}")
         self._left[node.name] = after
+        top = self._view_top.get(message.epoch, 0)
+        # f members can pull nobody: some correct member takes each step by its own timer.
+        self.require("S10 no leap", message.view <= top + 1, f"{node.name} {top} {after}")
+        self._view_top[message.epoch] = max(top, message.view)
         record = node.disk.durable_get(VIEW)
         self.require("S7 durable before send", record is not None, f"{node.name} view-change")
         assert record is not None
@@ -162,6 +176,14 @@ class Checkers:
             self._stand[node.name] = stand
             self.views_max[node.name] = max(self.views_max.get(node.name, 0), replica.view)
             self._world.record(f"{node.name} at view {stand}")
+        chain = node.machine.chain
+        if self._checked.get(node.name) != chain.height:
+            self._checked[node.name] = chain.height
+            root = chain.state.root.hex()
+            self.require("S5 state", root == chain.header.state_root, f"{node.name} {chain.height}")
+            leaders = replica.schedule.encode()
+            known = self._schedules.setdefault(chain.height, leaders)
+            self.require("L5 one schedule", known == leaders, f"{node.name} {chain.height}")
         window = replica.parameters.window
         for height in replica.slots:
             self.require(
@@ -268,7 +290,7 @@ class Checkers:
         self._world.counts["charge"] += 1
         self._world.record(f"{node.name} charges {peer}: {fault}")
         innocent = node.correct and self._world.nodes[peer].correct
-        if innocent and fault.reason not in (Fault.UNASKED_ANSWER, Fault.TRANSACTION_INVALID):
+        if innocent and fault.reason is not Fault.UNASKED_ANSWER:
             self.fail("S16 charge", f"{node.name} charges {peer}: {fault}")
 
     def accused(self, node: SimNode, kind: str, member: str) -> None:
@@ -312,10 +334,23 @@ class Checkers:
             self.committed(node, block)
         self._locks.restarted(node)
 
+    def forget(self, node: SimNode) -> None:
+        """A node's disk is lost: it begins at genesis."""
+        for table in (self._heads, self._left, self._stand, self._checked):
+            table.pop(node.name, None)
+        self._locks.restarted(node)
+
+    def healed(self) -> None:
+        """The liveness phase begins."""
+        self._views_at_heal = sum(self._view_top.values())
+
     # ----- the end
 
     def finish(self) -> None:
         """S5, S12, S13 and S18 over the disks that are left."""
+        steps = sum(self._view_top.values()) - self._views_at_heal
+        self.require("L2 view changes", steps <= VIEW_STEPS_MAX, f"{steps} views after the heal")
+        self._world.workload.check_bound(self.transactions)
         exports: dict[int, dict[bytes, bytes]] = {}
         for node in self._world.healed_nodes():
             for height, block_hash in self.hashes.items():
@@ -341,8 +376,10 @@ class Checkers:
                 if note is None:
                     continue
                 self._world.counts["notes"] += 1
-                root = json.dumps(merkle_root(leaves).hex())
-                self.require("S13 checkpoint", _note_root(note) in root, f"{node.name} {height}")
+                right = _note_root(note) == merkle_root(leaves).hex()
+                n = len(self._locks.keys(self.headers[height].epoch))
+                right = right and 2 * note.count("\n\u2014 ") >= n + (n - 1) // 3 + 1
+                self.require("S13 checkpoint", right, f"{node.name} {height}")
 
     def highest(self, node: SimNode) -> Certificate | None:
         """The highest certificate on a node's disk."""
@@ -352,17 +389,10 @@ class Checkers:
 
 def _claims(raw: bytes) -> Any:
     """The payload of a compact JWS."""
-    from base64 import urlsafe_b64decode
-
     payload = raw.split(b".")[1]
     return json.loads(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
 
 
 def _note_root(note: str) -> str:
     """Hex of the root in the third line of a note."""
-    from base64 import b64decode
-
     return b64decode(note.split("\n")[2]).hex()
-
-
-__all__ = ["Checkers", "Violation", "messages"]

@@ -136,12 +136,14 @@ def _torn(world: World, rng: Random, length_us: int) -> None:
 
 def _clock(world: World, rng: Random, length_us: int) -> None:
     node = rng.choice(list(world.nodes.values()))
-    before = node.skew_ms
+    before = max(-200, min(200, node.skew_ms))
     node.skew_ms += rng.choice((-30_000, -3_000, -600, 600, 3_000, 30_000))
     node.drift_ppm = rng.choice((0, 300, -300))
 
     def restore() -> None:
-        node.skew_ms = before
+        if not world.healed:
+            node.skew_ms = before
+            node.drift_ppm = 0
 
     world.later(length_us, restore)
 

@@ -1,4 +1,4 @@
-"""Quorum invariants: one certificate a slot, commit-lock, availability, epochs (S8, S9, S12, S14)."""
+"""What quorums bind: one certificate a slot, commit-lock, availability, epochs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Locks:
             0: world.kit.genesis.validators().vote_keys,
         }
         self._seen: dict[str, object] = {}
+        self._votes: dict[tuple[int, int], dict[int, bytes]] = {}
+        """(epoch, height) -> view -> block that a correct node prepared."""
 
     def keys(self, epoch: int) -> tuple[bytes, ...]:
         """Vote keys of an epoch's members, from the first correct node that opened it."""
@@ -79,18 +81,21 @@ class Locks:
             self._prepared[key] = certificate.block_hash
             self._available(certificate)
         else:
-            self._checkers.require(
-                "S8 one certificate", known == certificate.block_hash, f"{key}"
-            )
+            self._checkers.require("S8 one certificate", known == certificate.block_hash, f"{key}")
 
     def _available(self, certificate: Certificate) -> None:
-        """S12: of a quorum that prepared, all but the faulty hold the block on disk."""
+        """S12: of a quorum that prepared, all but the faulty hold the block on disk.
+
+        A certificate that lost to another block is of no use any more: its body may be gone.
+        """
+        if certificate.height in self._checkers.hashes:
+            return
         holders = sum(
             1
             for node in self._world.correct_nodes()
             if node.disk.durable_get(b"B" + certificate.block_hash) is not None
         )
-        least = self._quorum(certificate.epoch) - len(self._world.options.byzantine)
+        least = self._quorum(certificate.epoch) - self._world.faulty()
         self._checkers.require(
             "S12 availability", holders >= least, f"{holders} hold {certificate.height}"
         )
@@ -98,6 +103,18 @@ class Locks:
     def _quorum(self, epoch: int) -> int:
         n = len(self.keys(epoch))
         return (n + (n - 1) // 3 + 2) // 2
+
+    def said_prepare(self, node: SimNode, message: Propose | Vote) -> None:
+        """S9: once committed, no other block is prepared by the correct in any higher view."""
+        key = (message.epoch, message.height)
+        self._votes.setdefault(key, {})[message.view] = message.block_hash
+        decided = self._decided.get(message.height)
+        if decided is not None and decided[0] == message.epoch and decided[1] < message.view:
+            self._checkers.require(
+                "S9 commit-lock",
+                decided[2] == message.block_hash,
+                f"{node.name} prepares against the commit of {message.height}",
+            )
 
     def said_commit(self, node: SimNode, message: Propose | Vote) -> None:
         """A COMMIT is said by those alone who hold a certificate at least as high, on disk."""
@@ -121,6 +138,12 @@ class Locks:
         if known is not None and known[1] <= view:
             return
         self._decided[height] = (certificate.epoch, view, certificate.block_hash)
+        for later, block_hash in self._votes.get((certificate.epoch, height), {}).items():
+            self._checkers.require(
+                "S9 commit-lock",
+                later <= view or block_hash == certificate.block_hash,
+                f"view {later} prepared against the commit of {height} in view {view}",
+            )
         for key in self._plans:
             self._lock(key, height, certificate.epoch, view, certificate.block_hash)
         holders = 0
@@ -132,7 +155,7 @@ class Locks:
             same = highest.epoch == certificate.epoch
             if above or (same and (highest.view, highest.height) >= (view, height)):
                 holders += 1
-        least = self._quorum(certificate.epoch) - len(self._world.options.byzantine)
+        least = self._quorum(certificate.epoch) - self._world.faulty()
         self._checkers.require(
             "S9 commit-lock", holders >= least, f"{holders} hold a certificate of {height}"
         )

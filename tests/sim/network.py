@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ class Network:
     def __init__(self, world: World, rng: Random, latency_us: tuple[int, int]) -> None:
         self.weather = Weather()
         self.counts: Counter[str] = Counter()
+        self.censor: Callable[[str, str, int, bytes], bool] | None = None
+        """A directed scenario's own rule of what is lost."""
         self._world = world
         self._rng = rng
         self._latency_us = latency_us
@@ -40,6 +43,8 @@ class Network:
     def send(self, source: str, target: str, channel: int, payload: bytes) -> None:
         """Take one frame; it arrives later, or not, or twice."""
         weather, rng = self.weather, self._rng
+        if self.censor is not None and self.censor(source, target, channel, payload):
+            return
         if (source, target) in weather.cut:
             self.counts["cut"] += 1
             return

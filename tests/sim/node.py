@@ -110,9 +110,8 @@ class SimNode:
         """This node's clocks."""
         elapsed = self.world.time_us // 1000
         drifted = elapsed + elapsed * self.drift_ppm // 1_000_000
-        return Now(
-            1_000_000 * (self.number + 1) + drifted, GENESIS_TIME_MS + 1 + drifted + self.skew_ms
-        )
+        mono_ms = 1_000_000 * (self.number + 1) + elapsed
+        return Now(mono_ms, GENESIS_TIME_MS + 1 + drifted + self.skew_ms)
 
     # ----- events
 
@@ -159,7 +158,7 @@ class SimNode:
             self.disk.flush()
         self.world.checkers.turned(self)
         self.perform(outputs)
-        if self.up and self._waiting and not self._scheduled:
+        if self._waiting and not self._scheduled:
             self._scheduled = True
             self.world.later(self.lag_us, self._turn, self.incarnation)
 

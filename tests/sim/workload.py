@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LATE_TRANSACTIONS = 4
 """Submitted once, to one node, in the liveness phase."""
+GOSSIP_MS = 3_000
+"""After so long every correct node knows a transaction that one of them took."""
 BAD_SHARE = 0.15
 
 
@@ -37,9 +39,12 @@ class Workload:
         """Admissible ones."""
         self.bad: dict[bytes, str] = {}
         """Ids that must never be committed, and why."""
+        self.bad_raws: dict[bytes, bytes] = {}
         self._world = world
         self._rng = Random(f"workload {world.options.seed}")
         self._number = 0
+        self._known_at: dict[bytes, int] = {}
+        """Id of a late transaction -> height by which all correct nodes know it."""
 
     def begin(self) -> None:
         """Schedule the submissions of the safety phase."""
@@ -114,6 +119,21 @@ class Workload:
         raw = self._sign(self._claims())
         self._remember(raw)
         self._rng.choice(self._world.healed_nodes()).submit(raw)
+        self._world.later(GOSSIP_MS * 1000, self._known, bytes(sha256(raw)))
+
+    def _known(self, txid: bytes) -> None:
+        self._known_at[txid] = max(node.height for node in self._world.healed_nodes())
+
+    def check_bound(self, committed: dict[bytes, int]) -> None:
+        """L3: what all correct nodes know is committed within (f+1) turns of a leader."""
+        options = self._world.options
+        faults = (options.n - 1) // 3
+        backlog = 1 + len(self.sent) // self._world.kit.genesis.parameters.block_transactions_max
+        bound = (faults + 2) * options.turn_length + backlog
+        for txid, height in self._known_at.items():
+            self._world.checkers.require(
+                "L3 censorship", committed[txid] <= height + bound, f"{txid.hex()}"
+            )
 
     def _submit_bad(self) -> None:
         kind = self._rng.choice(("signature", "chain", "expired", "key", "form", "committed"))
@@ -134,6 +154,7 @@ class Workload:
             raw = self._rng.choice(self.sent).raws[0]
         else:
             self.bad[bytes(sha256(raw))] = kind
+            self.bad_raws[bytes(sha256(raw))] = raw
         if kind == "committed" and bytes(sha256(raw)) in self.bad:
             return
         for node in self._some_nodes():

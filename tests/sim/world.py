@@ -17,6 +17,7 @@ from node.outputs import Frames
 from tests.sim import families
 from tests.sim.byzantine import ByzantineNode
 from tests.sim.checkers import Checkers, Violation
+from tests.sim.disk import SimDisk
 from tests.sim.network import Network
 from tests.sim.node import SimNode
 from tests.sim.options import Options
@@ -152,6 +153,13 @@ class World:
         dead = self.options.dead
         return [node for node in self.correct_nodes() if node.number not in dead]
 
+    def occurred(self) -> set[str]:
+        """Static families that had an effect."""
+        names = {"family dead"} if self.options.dead or self.options.wiped else set()
+        if max((header.epoch for header in self.checkers.headers.values()), default=0) > 0:
+            names.add("family epoch")
+        return names
+
     # ----- the run
 
     def run(self) -> None:
@@ -162,27 +170,44 @@ class World:
         families.begin(self)
         self.run_until(self.options.safety_ms * 1000)
         self.heal()
-        self._converge()
+        self.converge(self.healed_nodes())
         self.checkers.finish()
 
     def heal(self) -> None:
         """Everything works from now on except at most f nodes."""
         self.healed = True
         self.record("heal")
+        self.checkers.healed()
         families.end(self)
         for node in self.nodes.values():
             node.doom = ""
             node.lag_us = 0
-            if node.number in self.options.dead:
+            if node.number in self.options.wiped:
+                self._wipe(node)
+            elif node.number in self.options.dead:
                 if node.up:
                     node.crash()
             elif not node.up:
                 self.revive(node)
         self.workload.resubmit()
 
-    def _converge(self) -> None:
+    def _wipe(self, node: SimNode) -> None:
+        """The disk is lost, and with it the record of what the key signed: it votes no more."""
+        if node.up:
+            node.crash()
+        self.counts["wiped"] += 1
+        node.disk = SimDisk(self.kit.disk)
+        node.signer = None
+        self.checkers.forget(node)
+        node.start()
+
+    def faulty(self) -> int:
+        """How many nodes may have lost, or never had, what a correct one keeps."""
+        return len(self.options.byzantine) + (len(self.options.wiped) if self.healed else 0)
+
+    def converge(self, nodes: list[SimNode]) -> None:
+        """Wait until `nodes` are on one head with everything that was sent. Raises Stuck."""
         deadline = self.time_us + self.options.liveness_ms * 1000
-        nodes = self.healed_nodes()
         while self.time_us < deadline:
             self.run_until(self.time_us + CHECK_MS * 1000)
             lowest = min(node.height for node in nodes)
