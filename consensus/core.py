@@ -155,7 +155,7 @@ class Core:
         if appeared:
             if not replica.in_flight():
                 replica.arm_progress()
-            replica.arm(Timer.STATUS, replica.timeouts.status_active_ms)
+            replica.hasten(Timer.STATUS, replica.timeouts.status_active_ms)
         if pending:
             proposals.try_propose(replica)
 

@@ -102,6 +102,8 @@ class Replica:
     now: Now = field(default_factory=lambda: Now(0, 0))
     effects: list[Effect] = field(default_factory=list)
     tokens: dict[Timer, int] = field(default_factory=dict)
+    due_ms: dict[Timer, int] = field(default_factory=dict)
+    """When each timer that was armed last fires, monotonic."""
     token: int = 0
 
     # ----- identity
@@ -191,12 +193,19 @@ class Replica:
         """Arm or re-arm `timer`."""
         self.token += 1
         self.tokens[timer] = self.token
+        self.due_ms[timer] = self.now.mono_ms + delay_ms
         self.effects.append(SetTimer(timer, self.token, delay_ms))
 
     def disarm(self, timer: Timer) -> None:
         """Cancel `timer` if it is armed."""
         if self.tokens.pop(timer, None) is not None:
             self.effects.append(CancelTimer(timer))
+
+    def hasten(self, timer: Timer, delay_ms: int) -> None:
+        """Arm `timer` unless it fires sooner anyway: otherwise what hastens it could put it off."""
+        waits = timer in self.tokens and self.due_ms[timer] <= self.now.mono_ms + delay_ms
+        if not waits:
+            self.arm(timer, delay_ms)
 
     def arm_progress(self) -> None:
         """Give the primary a full measure of patience from now."""

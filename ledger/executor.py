@@ -235,22 +235,23 @@ class Executor:
             raise BlockInvalid("EVIDENCE_INVALID", "not in strictly rising order")
         noted: list[bytes] = []
         for item in ordered:
-            key = evidence_key(item)
-            if run.draft.get(key) is not None:
-                if not select:
-                    raise BlockInvalid("EVIDENCE_INVALID", f"{sha256(item).hex()} is known")
-                continue
             try:
                 document = _evidence_decoder.decode(item)
             except msgspec.DecodeError as error:
                 if not select:
                     raise BlockInvalid("EVIDENCE_INVALID", str(error)) from None
                 continue
+            key = evidence_key(document.epoch, document.member, document.kind)
+            if run.draft.get(key) is not None:
+                if not select:
+                    raise BlockInvalid("EVIDENCE_INVALID", "this fault of the member is known")
+                continue
             value = {
                 "height": run.height,
                 "kind": document.kind,
                 "member": document.member,
                 "epoch": document.epoch,
+                "hash": sha256(item).hex(),
             }
             run.draft.put(key, canonical.encode(value))
             noted.append(item)

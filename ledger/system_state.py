@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from ledger import canonical, records
-from ledger.crypto import sha256
 from ledger.genesis import Genesis
 from ledger.ids import Height
 from ledger.jwk import Jwk
@@ -33,9 +32,10 @@ PARAMETERS_KEY: Final = b"sys/parameters"
 VALIDATORS_KEY: Final = b"sys/validators"
 
 
-def evidence_key(evidence: bytes) -> bytes:
-    """State key that notes a piece of evidence."""
-    return b"evidence/" + sha256(evidence).hex().encode("ascii")
+def evidence_key(epoch: int, member: int, kind: str) -> bytes:
+    """State key that notes evidence: one for each member, kind and epoch, or a member could fill
+    the state with proofs against itself."""
+    return f"evidence/{epoch}/{member}/{kind}".encode("ascii")
 
 
 def genesis_state(store: Store, genesis: Genesis) -> State:

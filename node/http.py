@@ -22,6 +22,9 @@ _IDLE_SECONDS = 75
 """Without a whole request head a connection lives this long; with keep-alive between requests."""
 _BODY_SECONDS = 30
 _METRICS_CONNECTIONS_MAX = 64
+_HEAD_LINE_BYTES = 4_096
+_HEADERS_MAX = 64
+"""A head of 256 KiB at most for each connection."""
 
 
 class _OursOnly(logging.Filter):
@@ -75,6 +78,9 @@ class HttpDoor:
             handler_cancellation=True,
             # Calls are small; a compressed body would only hide how large it is.
             auto_decompress=False,
+            max_line_size=_HEAD_LINE_BYTES,
+            max_field_size=_HEAD_LINE_BYTES,
+            max_headers=_HEADERS_MAX,
         )
         await runner.setup()
         self._runners.append(runner)

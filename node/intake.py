@@ -105,6 +105,9 @@ class Intake:
         admitted = parse(raw, chain.parameters, chain.id)
         transaction = admitted.transaction
         party, key = resolve(transaction, chain.state)
+        full = self.mempool.room_for(party.agency, len(raw))
+        if full:  # before the dear signature check, or a full pool would cost the most
+            raise Inadmissible(full, "the node has too many waiting transactions; try later")
         check_signature(transaction, key.public_key, self.verifier)
         time_ms = max(chain.header.time_ms, wall_ms)
         check_time(transaction, time_ms, chain.parameters)
@@ -114,9 +117,6 @@ class Intake:
             raise Replayed(other)
         marks = count_marks(chain.state, party.agency) + self.mempool.of_agency(party.agency)
         check_quota(marks, chain.parameters)
-        full = self.mempool.room_for(party.agency, len(raw))
-        if full:
-            raise Inadmissible(full, "the node has too many waiting transactions; try later")
         return Waiting(admitted, party.agency, mono_ms)
 
     def put_off(self, raw: bytes) -> None:

@@ -330,6 +330,7 @@ class Interpreter:
         text = self._checkpoints.note(message.height, chain.validators)
         if text is not None:
             self._store.stage(chain.archive.note_row(message.height, text))
+            self.out.append(Flush())
         return True
 
     # ----- catching up

@@ -26,7 +26,12 @@ _Code = Annotated[str, Meta(pattern=rf"^(?:{CODE.pattern})\Z", max_length=64)]
 _Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 _Certificate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\Z", max_length=5462)]
 """Base64url of at most 4096 bytes."""
-_Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\[\]-]+:[1-9][0-9]{0,4}\Z", max_length=259)]
+_PORT: Final = (
+    "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+)
+_Address = Annotated[
+    str, Meta(pattern=rf"^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):{_PORT}\Z", max_length=259)
+]
 _Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{86}\Z")]
 _Approvals = Annotated[tuple[Approval, ...], Meta(max_length=APPROVALS_MAX)]
 

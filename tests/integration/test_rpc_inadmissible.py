@@ -48,8 +48,6 @@ def cases(net: Net) -> dict[str, list[str]]:
     header = {"alg": "Ed25519", "kid": kid_of(key), "typ": "muniment+jwt"}
     good = net.claims(HEALTH, [document(1)])
     whole = compact(header, good, key)
-    stranger = signer("stranger")
-    other = "other:" + "0" * 32
     now = int(time.time())
     return {
         "TX_TOO_LARGE": ["A" * 4097, whole + "A" * 4096],
@@ -85,6 +83,15 @@ def cases(net: Net) -> dict[str, list[str]]:
             compact(header, b"\xef\xbb\xbf" + json.dumps(good).encode(), key),
             compact(header, b"\xff", key),
         ],
+        **operation_cases(net),
+        **state_cases(net),
+    }
+
+
+def operation_cases(net: Net) -> dict[str, list[str]]:
+    """Signed transactions whose operations are not as they must be, or of another chain."""
+    other = "other:" + "0" * 32
+    return {
         "TX_TOO_MANY_OPERATIONS": [net.sign(HEALTH, *[document(i) for i in range(3)])],
         "TX_UNKNOWN_OPERATION": [net.sign(HEALTH, {"op": "document.burn"})],
         "TX_SCHEMA_INVALID": [
@@ -94,6 +101,15 @@ def cases(net: Net) -> dict[str, list[str]]:
             net.sign(HEALTH, {**document(), "title_code": "Zürich"}),
         ],
         "TX_WRONG_CHAIN": [net.sign(HEALTH, document(), aud=other)],
+    }
+
+
+def state_cases(net: Net) -> dict[str, list[str]]:
+    """Transactions that the keys or the clock do not admit."""
+    key, stranger = net.signer(HEALTH), signer("stranger")
+    good, now = net.claims(HEALTH, [document(1)]), int(time.time())
+    whole = net.sign(HEALTH, document(1))
+    return {
         "TX_UNKNOWN_KEY": [
             net.sign(HEALTH, document(), key=stranger),
             net.sign(LAND, document(), key=key),

@@ -166,10 +166,10 @@ def test_evidence_is_noted_once() -> None:
     items = sorted([_evidence(0), _evidence(1)])
     execution = chain.execute([], evidence=items)
     assert execution.evidence == tuple(items)
-    key = b"evidence/" + sha256(_evidence(1)).hexdigest().encode()
-    value = execution.state.get(key)
+    value = execution.state.get(b"evidence/0/1/commit")
     assert value is not None
-    assert json.loads(value) == {"height": 1, "kind": "commit", "member": 1, "epoch": 0}
+    noted = {"height": 1, "kind": "commit", "member": 1, "epoch": 0}
+    assert json.loads(value) == {**noted, "hash": sha256(_evidence(1)).hexdigest()}
     chain.state = execution.state
     with pytest.raises(BlockInvalid, match="known"):
         chain.execute([], evidence=items[:1])

@@ -10,7 +10,9 @@ from node.commands import chain
 from node.methods import document
 
 ROOT = Path(__file__).parent.parent.parent
-ROW = re.compile(r"\| `((?:tx|chain|state|record|party|node)_\w+|rpc\.\w+)` \| (.*?) \|")
+ROW = re.compile(
+    r"\| `((?:tx|chain|state|record|party|node|balance|task|deadline|service|gov)_\w+|rpc\.\w+)` \| (.*?) \|"
+)
 
 
 def test_the_committed_document_is_the_current_one() -> None:
@@ -23,7 +25,8 @@ def specified() -> dict[str, list[str]]:
     rows: dict[str, list[str]] = {}
     for line in (ROOT / "docs" / "spec" / "rpc.md").read_text(encoding="utf-8").split("\n"):
         found = re.match(
-            r"\| `((?:tx|chain|state|record|party|node)_\w+|rpc\.\w+)` \| (.*?) \|", line
+            r"\| `((?:tx|chain|state|record|party|node|balance|task|deadline|service|gov)_\w+|rpc\.\w+)` \| (.*?) \|",
+            line,
         )
         if found is not None:
             outside = re.sub(r"\([^)]*\)", "", found[2])
