@@ -195,6 +195,8 @@ class Executor:
         now = run.time_ms // 1000
         done: list[tuple[str, str, str, dict[str, Any]]] = []
         for at, record, name in timers.due(run.parent, now, self._parameters.timers_per_block_max):
+            if not timers.waits(run.draft, at, record, name):
+                continue
             act = Act(
                 draft=run.draft,
                 chain=self._chain,
@@ -211,7 +213,7 @@ class Executor:
             reason, result = timers.fire(act, at, record, name)
             if reason:
                 run.draft.rollback()
-                timers.drop(act, at, record, name)
+                timers.put_off(act, at, record, name, reason)
             run.draft.savepoint()
             done.append((record, name, reason, result))
         return done

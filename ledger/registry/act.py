@@ -214,6 +214,17 @@ def _timers(draft: Draft, before: dict[str, Any] | None, after: dict[str, Any]) 
             draft.write(timer_key(due, after["id"], name), b"")
 
 
+def write_timers(act: Act, before: dict[str, Any], timers: dict[str, int]) -> None:
+    """The next version of a record in which nothing but its timers differs."""
+    after = {**before, "timers": timers, "tx": act.tx, "height": act.height}
+    del after["seq"], after["prev"]
+    key = b"record/" + before["id"].encode("ascii")
+    old = act.draft.get(key)
+    assert old is not None
+    records.supersede(act.draft, key, old, after)
+    _timers(act.draft, before, after)
+
+
 def check_transition(
     record: dict[str, Any], kind: Type, name: str, *, acting: str | None
 ) -> Transition:

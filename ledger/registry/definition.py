@@ -56,6 +56,12 @@ class IsPolicy(_Policy, frozen=True, tag="is"):
     value: list[Any]
 
 
+class EachPolicy(_Policy, frozen=True, tag="each"):
+    """Every party of a list that an expression gives, by distinct signers."""
+
+    value: list[Any]
+
+
 class AllPolicy(_Policy, frozen=True, tag="all"):
     """Every part, by distinct signers."""
 
@@ -87,6 +93,7 @@ Policy: TypeAlias = (
     | PartyPolicy
     | AgencyPolicy
     | IsPolicy
+    | EachPolicy
     | AllPolicy
     | AnyPolicy
     | CountPolicy
@@ -331,7 +338,7 @@ def effects_of(effects: tuple[Effect, ...]) -> Iterator[Effect]:
 
 
 def leaves_of(policy: Policy) -> int:
-    """How many signers a policy can ask for at most."""
+    """How many signers a policy can ask for at most; a list of parties counts as one."""
     if isinstance(policy, AllPolicy):
         return sum(leaves_of(part) for part in policy.of)
     if isinstance(policy, AnyPolicy):
@@ -341,3 +348,16 @@ def leaves_of(policy: Policy) -> int:
     if isinstance(policy, ExceptPolicy):
         return leaves_of(policy.of)
     return 1
+
+
+def policies_of(policy: Policy) -> Iterator[Policy]:
+    """A policy and every part of it, exceptions included."""
+    yield policy
+    if isinstance(policy, AllPolicy | AnyPolicy):
+        for part in policy.of:
+            yield from policies_of(part)
+    elif isinstance(policy, CountPolicy):
+        yield from policies_of(policy.of)
+    elif isinstance(policy, ExceptPolicy):
+        for part in (policy.of, *policy.but):
+            yield from policies_of(part)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ledger import canonical
 from ledger.ids import INTEGER_MAX, RECORD_ID
@@ -45,6 +46,8 @@ from ledger.registry.definition import (
 )
 from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth
 from ledger.registry.scope import claim_key
+
+_ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
 
 
 def perform(
@@ -163,8 +166,15 @@ class _Runner:
             raise Refused("LOCK_NOT_OURS")
         else:
             del locks[effect.name]
-        loaded, kind = form_of(self._act, target)
+        loaded, kind = self._own_form(target)
         write_record(self._act, loaded, kind, target, {**target, "locks": locks})
+
+    def _own_form(self, target: dict[str, Any]) -> tuple[Loaded, Type]:
+        """What another record acts by. Raises Refused when it is another service's."""
+        loaded, kind = form_of(self._act, target)
+        if loaded.definition.service != self._loaded.definition.service:
+            raise Refused("OTHER_SERVICE")
+        return loaded, kind
 
     def _other(self, tree: list[Any]) -> dict[str, Any]:
         """Another record that may change now."""
@@ -186,7 +196,7 @@ class _Runner:
 
     def _account(self, tree: list[Any]) -> str:
         value = self._value(tree)
-        if not isinstance(value, str) or "#" not in value or len(value) > 192:
+        if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
             raise Refused("EXPRESSION_TYPE")
         return value
 
@@ -240,9 +250,7 @@ class _Runner:
         act = self._act
         before = self._other(effect.record)
         given = {name: self._value(tree) for name, tree in effect.input.items()}
-        loaded, kind = form_of(act, before)
-        if loaded.definition.service != self._loaded.definition.service:
-            raise Refused("OTHER_SERVICE")
+        loaded, kind = self._own_form(before)
         transition = check_transition(before, kind, effect.transition, acting=self._record["id"])
         if not transition.internal:
             raise Refused("NOT_INTERNAL")

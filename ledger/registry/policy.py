@@ -14,6 +14,7 @@ from ledger.registry.definition import (
     AllPolicy,
     AnyPolicy,
     CountPolicy,
+    EachPolicy,
     ExceptPolicy,
     IsPolicy,
     PartyPolicy,
@@ -23,6 +24,9 @@ from ledger.registry.definition import (
 
 LEAVES_MAX: Final = 8
 SIGNERS_MAX: Final = 8
+UNKNOWN: Final = object()
+"""Of an expression that has no value. It authorises nobody, and as an exception excludes everybody:
+a name that cannot be read must not let anybody through."""
 
 
 class Authorities(Protocol):
@@ -41,7 +45,7 @@ class Authorities(Protocol):
         ...
 
     def value(self, tree: list[Any]) -> Any:
-        """The value of an expression; None when it has none."""
+        """The value of an expression, or UNKNOWN when it has none."""
         ...
 
 
@@ -58,7 +62,7 @@ def may_take_part(policy: Policy, party: str, authorities: Authorities) -> bool:
     if isinstance(policy, CountPolicy):
         return may_take_part(policy.of, party, authorities)
     if isinstance(policy, ExceptPolicy):
-        excluded = any(_is(exception, party, authorities) for exception in policy.but)
+        excluded = _excluded(policy, party, authorities)
         return not excluded and may_take_part(policy.of, party, authorities)
     return _is(policy, party, authorities)
 
@@ -74,11 +78,16 @@ def _ways(
             yield from _ways(part, signers, used, authorities)
     elif isinstance(policy, CountPolicy):
         yield from _every((policy.of,) * policy.n, signers, used, authorities)
+    elif isinstance(policy, EachPolicy):
+        named = _parties(policy, authorities)
+        if named is not None and len(named) <= len(signers):
+            leaves = tuple(IsPolicy(["str", party]) for party in named)
+            yield from _every(leaves, signers, used, authorities)
     elif isinstance(policy, ExceptPolicy):
         allowed = tuple(
             signer
             for signer in signers
-            if not any(_is(exception, signer, authorities) for exception in policy.but)
+            if not _excluded(policy, signer, authorities)
         )
         yield from _ways(policy.of, allowed, used, authorities)
     else:
@@ -103,8 +112,23 @@ def _every(
             yield from _every(parts[1:], signers, taken, authorities)
 
 
-def _is(policy: Policy, party: str, authorities: Authorities) -> bool:
-    """Whether one party satisfies one leaf; a composite exception holds when any part does."""
+def _parties(policy: EachPolicy, authorities: Authorities) -> list[str] | None:
+    """The different parties of a list, sorted; None when it is no list of texts."""
+    value = authorities.value(policy.value)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return None
+    return sorted(set(value))
+
+
+def _excluded(policy: ExceptPolicy, party: str, authorities: Authorities) -> bool:
+    return any(_is(part, party, authorities, unknown=True) for part in policy.but)
+
+
+def _is(policy: Policy, party: str, authorities: Authorities, *, unknown: bool = False) -> bool:
+    """Whether one party satisfies one leaf; a composite exception holds when any part does.
+
+    `unknown` is the answer of a leaf that cannot be decided.
+    """
     if isinstance(policy, RolePolicy):
         if policy.agency_of is None:
             return authorities.holds(party, policy.role, None)
@@ -118,13 +142,17 @@ def _is(policy: Policy, party: str, authorities: Authorities) -> bool:
         agency = authorities.agency(owner) if isinstance(owner, str) else None
         return agency is not None and authorities.agency(party) == agency
     if isinstance(policy, IsPolicy):
-        return bool(authorities.value(policy.value) == party)
+        value = authorities.value(policy.value)
+        return unknown if value is UNKNOWN else bool(value == party)
+    if isinstance(policy, EachPolicy):
+        named = _parties(policy, authorities)
+        return unknown if named is None else party in named
     if isinstance(policy, AllPolicy):
-        return all(_is(part, party, authorities) for part in policy.of)
+        return all(_is(part, party, authorities, unknown=unknown) for part in policy.of)
     if isinstance(policy, AnyPolicy):
-        return any(_is(part, party, authorities) for part in policy.of)
+        return any(_is(part, party, authorities, unknown=unknown) for part in policy.of)
     if isinstance(policy, CountPolicy):
-        return _is(policy.of, party, authorities)
-    return _is(policy.of, party, authorities) and not any(
-        _is(exception, party, authorities) for exception in policy.but
+        return _is(policy.of, party, authorities, unknown=unknown)
+    return _is(policy.of, party, authorities, unknown=unknown) and not any(
+        _is(part, party, authorities, unknown=not unknown) for part in policy.but
     )

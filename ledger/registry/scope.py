@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,12 @@ from ledger.registry.evaluate import (
     Value,
     evaluate,
 )
+from ledger.registry.policy import UNKNOWN
 from ledger.state import Draft
 
 CLAIM_DOMAIN = b"muniment-claim-v1\n"
+_TEXT = re.compile(r"[!-~]{1,256}", re.ASCII)
+"""What may become part of a state key."""
 COMMITMENT_DOMAIN = b"muniment-value-v1\n"
 
 
@@ -32,7 +36,7 @@ def claim_key(namespace: str, parts: Sequence[Value]) -> bytes:
 
 
 def _text(value: Value) -> str:
-    if not isinstance(value, str) or not value.isascii() or len(value) > 256:
+    if not isinstance(value, str) or _TEXT.fullmatch(value) is None:
         raise ExpressionRefused("EXPRESSION_TYPE", "want a short ASCII text")
     return value
 
@@ -58,6 +62,7 @@ class View:
             "state_of": (10, self.state_of),
             "get": (10, self.get),
             "balance": (5, self.balance),
+            "holdings": (5, self.holdings),
             "account": (1, self.account),
             "account_of": (1, self.account_of),
             "party_account": (1, self.party_account),
@@ -108,6 +113,14 @@ class View:
         """Amount of a unit of this service on an account."""
         return balances.balance(self._draft, self._loaded.unit(_text(unit)), _text(account))
 
+    def holdings(self, unit: Value, record: Value, names: Value) -> int:
+        """Sum over the different names of a list: what they hold on accounts of a record."""
+        if not isinstance(names, list):
+            raise ExpressionRefused("EXPRESSION_TYPE", "want a list of names")
+        different = sorted({_text(name) for name in names})
+        self._meter.spend(5 * len(different))
+        return sum(self.balance(unit, self.account_of(record, name)) for name in different)
+
     def account(self, name: Value) -> str:
         """An account of this record."""
         return f"{self._record}#{_text(name)}"
@@ -132,7 +145,8 @@ class View:
 
     def claimed(self, namespace: Value, *parts: Value) -> bool:
         """Whether a claim is taken."""
-        return self._draft.get(claim_key(_text(namespace), parts)) is not None
+        name = f"{self._loaded.definition.service}.{_text(namespace)}"
+        return self._draft.get(claim_key(name, parts)) is not None
 
     def _total(self, record: Value, name: Value) -> aggregates.Total:
         return aggregates.total(self._draft, _record_id(record), _text(name))
@@ -197,10 +211,10 @@ class Deciding:
         return self._scope.variables["data"].get(name)
 
     def value(self, tree: list[Any]) -> Any:
-        """The value of an expression; null when it has none."""
+        """The value of an expression, or UNKNOWN when it has none."""
         try:
             return evaluate(tree, self._scope)
         except ExpressionRefused as refused:
             if refused.reason == "EXPRESSION_COST":
                 raise
-            return None
+            return UNKNOWN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ledger.registry.act import (
     TIMER_TABLE,
@@ -10,12 +10,16 @@ from ledger.registry.act import (
     Refused,
     check_transition,
     form_of,
-    timer_key,
+    write_timers,
 )
 from ledger.registry.catalogue import record_value
 from ledger.registry.effects import perform
 from ledger.registry.evaluate import ExpressionRefused
-from ledger.state import State
+from ledger.state import Draft, State
+
+POSTPONED_SECONDS: Final = 86_400
+_PASSING: Final = ("DEFINITION_SUSPENDED", "LOCKED")
+"""Refusals that say nothing of the record itself."""
 
 
 def due(state: State, now: int, limit: int) -> list[tuple[int, str, str]]:
@@ -30,10 +34,16 @@ def due(state: State, now: int, limit: int) -> list[tuple[int, str, str]]:
     return found
 
 
-def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]]:
-    """Fire one timer: (reason or empty, result). A refused one does not come back.
+def waits(draft: Draft, at: int, record: str, name: str) -> bool:
+    """Whether a timer still waits: one that fired before it in this block may have changed it."""
+    value = record_value(draft, record)
+    return value is not None and value["timers"].get(name) == at
 
-    The caller has made a savepoint; on a reason it rolls back to it and calls `drop`.
+
+def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Fire one timer that `waits`: (reason or empty, result).
+
+    The caller has made a savepoint; on a reason it rolls back to it and calls `put_off`.
     """
     try:
         before = record_value(act.draft, record)
@@ -42,7 +52,9 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
         loaded, kind = form_of(act, before)
         timers = {key: value for key, value in before["timers"].items() if key != name}
         after = {**before, "data": dict(before["data"]), "timers": timers}
-        transition = check_transition(before, kind, name, acting=record)
+        transition = check_transition(before, kind, name, acting=None)
+        if not transition.auto:  # a migration may have made it an act of people
+            raise Refused("NOT_AUTO")
         seq = perform(act, loaded, kind, before, after, transition, {}, ())
     except Refused as refused:
         return refused.reason, refused.results[0] if refused.results else {}
@@ -51,6 +63,14 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
     return "", {"record": record, "seq": seq, "state": transition.to}
 
 
-def drop(act: Act, at: int, record: str, name: str) -> None:
-    """Take a timer that was refused off its record, so that it is tried once."""
-    act.draft.write(timer_key(at, record, name), None)
+def put_off(act: Act, at: int, record: str, name: str, reason: str) -> None:
+    """What becomes of a timer that was refused: gone for good, or tried again a day later.
+
+    Deadlines outlive a suspension of their service and a lock of their record.
+    """
+    before = record_value(act.draft, record)
+    assert before is not None, record
+    timers = {key: value for key, value in before["timers"].items() if key != name}
+    if reason in _PASSING:
+        timers[name] = act.now + POSTPONED_SECONDS
+    write_timers(act, before, timers)

@@ -24,10 +24,7 @@ def specified() -> dict[str, list[str]]:
     """Method -> parameters, in order, of the table in docs/spec/rpc.md."""
     rows: dict[str, list[str]] = {}
     for line in (ROOT / "docs" / "spec" / "rpc.md").read_text(encoding="utf-8").split("\n"):
-        found = re.match(
-            r"\| `((?:tx|chain|state|record|party|node|balance|task|deadline|service|gov)_\w+|rpc\.\w+)` \| (.*?) \|",
-            line,
-        )
+        found = ROW.match(line)
         if found is not None:
             outside = re.sub(r"\([^)]*\)", "", found[2])
             rows[found[1]] = re.findall(r"`(\w+)`", outside)
