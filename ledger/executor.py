@@ -208,6 +208,7 @@ class Executor:
                 meter=Meter(self._parameters.expression_cost_max),
                 effects_left=self._parameters.effects_max,
                 record_bytes_max=self._parameters.record_bytes_max,
+                timer=f"{record}#{name}",
             )
             run.draft.savepoint()
             reason, result = timers.fire(act, at, record, name)

@@ -46,6 +46,10 @@ class Context:
     """The submitter as the transaction's first operation finds it; see `issuer`."""
     index: int = 0
     """Index of the operation in its transaction, from 0."""
+    expression_cost: int = 0
+    """What the transaction's expressions have cost so far."""
+    effects: int = 0
+    """How many effects the transaction has had so far."""
 
     def issuer(self) -> Party:
         """The submitter as it is now: an earlier operation may have changed it."""

@@ -91,7 +91,7 @@ class VoteOn(_Operation, frozen=True):
 
 
 def act_of(context: Context) -> Act:
-    """What an operation of this transaction may still do."""
+    """What an operation may do of what the transaction's earlier ones left."""
     parameters = context.parameters
     return Act(
         draft=context.draft,
@@ -101,8 +101,8 @@ def act_of(context: Context) -> Act:
         tx=context.transaction.id.hex(),
         party=context.transaction.iss,
         agency=context.issuer().agency,
-        meter=Meter(parameters.expression_cost_max),
-        effects_left=parameters.effects_max,
+        meter=Meter(parameters.expression_cost_max - context.expression_cost),
+        effects_left=parameters.effects_max - context.effects,
         record_bytes_max=parameters.record_bytes_max,
     )
 
@@ -118,10 +118,14 @@ def _acting(
     def apply(fields: _Fields, context: Context) -> Outcome:
         if context.issuer().status is not PartyStatus.ACTIVE:
             return Refusal("PARTY_REVOKED")
+        act = act_of(context)
         try:
-            return do(fields, context, act_of(context))
+            outcome = do(fields, context, act)
         except Refused as refused:
             return Refusal(refused.reason, refused.results)
+        context.expression_cost = context.parameters.expression_cost_max - act.meter.left
+        context.effects = context.parameters.effects_max - act.effects_left
+        return outcome
 
     return apply
 
@@ -145,7 +149,10 @@ def _approve(fields: Approve, context: Context, act: Act) -> Outcome:
 
 
 def _grant(fields: GrantRole, context: Context, act: Act) -> Outcome:
-    """By the role's root, or by a holder who may delegate and passes on no more than it has."""
+    """By the role's root, or by a holder who may delegate and passes on no more than it has.
+
+    A holder replaces no grant that somebody else made: that would take away what is not its own.
+    """
     draft, now = context.draft, act.now
     if find_party(draft, fields.party) is None:
         return Refusal("PARTY_UNKNOWN")
@@ -157,6 +164,9 @@ def _grant(fields: GrantRole, context: Context, act: Act) -> Outcome:
             return Refusal("NOT_AUTHORISED")
         wider = held.agency is not None and fields.agency != held.agency
         if fields.delegable or fields.until > held.until or wider:
+            return Refusal("NOT_AUTHORISED")
+        known = roles.find_grant(draft, fields.role, fields.party)
+        if known is not None and known.by != act.party and now < known.until:
             return Refusal("NOT_AUTHORISED")
     grant = roles.Grant(
         role=fields.role,

@@ -60,6 +60,10 @@ class Act:
     depth: int = 0
     open: list[str] = field(default_factory=list)
     """Records in the middle of a change: none of them may change again."""
+    timer: str = ""
+    """`<record id>#<timer name>`; empty for an operation."""
+    written: list[tuple[str, int, str]] = field(default_factory=list)
+    """(record, seq, state) of every version written so far, in order."""
 
     def spend_effect(self) -> None:
         """Raises Refused when the transaction made too many effects."""
@@ -67,12 +71,25 @@ class Act:
         if self.effects_left < 0:
             raise Refused("TOO_MANY_EFFECTS")
 
+    def result(self, record: str, seq: int, state: str) -> dict[str, Any]:
+        """The result of an act on `record`: it names every record that changed with it."""
+        others = [
+            {"record": other, "seq": number, "state": named}
+            for other, number, named in self.written
+            if other != record
+        ]
+        result: dict[str, Any] = {"record": record, "seq": seq, "state": state}
+        return {**result, "others": others} if others else result
+
     def lookup(self) -> fields.Lookup:
         """What exists, for the check of values."""
 
         def record_type(record: str) -> str | None:
             value = record_value(self.draft, record)
-            return None if value is None else str(value["type"])
+            if value is None or "locks" not in value:
+                # A document's type is whatever its registrant wrote: no record of a service.
+                return None
+            return str(value["type"])
 
         return fields.Lookup(lambda party: find_party(self.draft, party) is not None, record_type)
 
@@ -172,6 +189,7 @@ def write_record(
             parent = after["data"].get(link)
             if parent is not None:
                 aggregates.extend_link(act.draft, parent, short, link, record)
+    act.written.append((record, seq, after["state"]))
     return seq
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ledger.ids import CODE, HASH_HEX
-from ledger.registry import pending
+from ledger.registry import fields, pending
 from ledger.registry.act import (
     Act,
     Refused,
@@ -34,6 +34,11 @@ from ledger.registry.evaluate import ExpressionRefused
 from ledger.registry.policy import SIGNERS_MAX, may_take_part, satisfied
 from ledger.registry.scope import Deciding
 
+_UNIVERSAL_INPUT = {
+    "rectify": ("field", "value"),
+    "error_declaration": (),
+    "court_order": ("state", "unlock"),
+}
 ACTS_MAX = 64
 """Universal acts noted on one record."""
 
@@ -143,13 +148,16 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
         raise Refused("RECORD_EXISTS")
     made = new_record(act, waiting.record, waiting.type, f"{service}@{waiting.version}")
     made["party"], made["agency"] = waiting.party, waiting.agency
+    wrong = fields.check_given(kind.fields, waiting.input, act.lookup())
+    if wrong is not None:
+        raise Refused("DATA_INVALID", field=wrong)
     made["data"] = {name: v for name, v in waiting.input.items() if v is not None}
     if not _decide(act, loaded, made, transition.by, {}, waiting.signers):
         _check_early(act, loaded, kind, made, transition, {}, waiting.signers)
         return _wait(act, waiting)
     pending.remove(act.draft, waiting)
     seq = perform(act, loaded, kind, None, made, transition, {}, waiting.signers)
-    return {"record": waiting.record, "seq": seq, "state": transition.to}
+    return act.result(waiting.record, seq, transition.to)
 
 
 def _advance_act(act: Act, waiting: pending.Pending) -> dict[str, Any]:
@@ -169,7 +177,7 @@ def _advance_act(act: Act, waiting: pending.Pending) -> dict[str, Any]:
         return _wait(act, waiting)
     pending.remove(act.draft, waiting)
     seq = perform(act, loaded, kind, before, after, transition, waiting.input, waiting.signers)
-    return {"record": waiting.record, "seq": seq, "state": transition.to}
+    return act.result(waiting.record, seq, transition.to)
 
 
 def _decide(
@@ -229,20 +237,16 @@ def _universal(
         raise Refused("INPUT_INVALID", field="reason_code")
     if type(proof) is not str or HASH_HEX.fullmatch(proof) is None:
         raise Refused("INPUT_INVALID", field="commitment")
-    if waiting.transition == "rectify":
-        _rectify(kind, after, given)
-    elif waiting.transition == "court_order":
-        state = given.get("state", before["state"])
-        if state not in kind.states:
-            raise Refused("INPUT_INVALID", field="state")
-        after["state"] = state
-        if state in kind.final:
-            after["timers"] = {}
-        after["locks"] = {}
-    allowed = {"reason_code", "commitment", "field", "value", "state"}
+    allowed = ("reason_code", "commitment", *_UNIVERSAL_INPUT[waiting.transition])
     for name in sorted(given):
         if name not in allowed:
             raise Refused("INPUT_INVALID", field=name)
+    if waiting.transition == "court_order":
+        _court_order(kind, after, given)
+    elif before["locks"]:
+        raise Refused("LOCKED")
+    elif waiting.transition == "rectify":
+        _rectify(kind, after, given)
     if not _decide(act, loaded, before, policy, given, waiting.signers):
         return _wait(act, waiting)
     if len(before["acts"]) >= ACTS_MAX:
@@ -257,7 +261,21 @@ def _universal(
     after["acts"] = [*before["acts"], note]
     pending.remove(act.draft, waiting)
     seq = write_record(act, loaded, kind, before, after)
-    return {"record": waiting.record, "seq": seq, "state": after["state"]}
+    return act.result(waiting.record, seq, after["state"])
+
+
+def _court_order(kind: Type, after: dict[str, Any], given: dict[str, Any]) -> None:
+    """Another state, whatever the graph says; with `unlock`, the locks of others open too."""
+    state, unlock = given.get("state", after["state"]), given.get("unlock", False)
+    if state not in kind.states:
+        raise Refused("INPUT_INVALID", field="state")
+    if not isinstance(unlock, bool):
+        raise Refused("INPUT_INVALID", field="unlock")
+    after["state"] = state
+    if state in kind.final:
+        after["timers"] = {}
+    if unlock:
+        after["locks"] = {}
 
 
 def _rectify(kind: Type, after: dict[str, Any], given: dict[str, Any]) -> None:
@@ -265,7 +283,7 @@ def _rectify(kind: Type, after: dict[str, Any], given: dict[str, Any]) -> None:
     name, value = given.get("field"), given.get("value")
     if not isinstance(name, str) or name not in kind.fields:
         raise Refused("INPUT_INVALID", field="field")
-    if kind.fields[name].privacy != "committed":
+    if not isinstance(kind.fields[name], fields.CommitmentField):
         raise Refused("FIELD_NOT_RECTIFIABLE", field=name)
     if not isinstance(value, str) or HASH_HEX.fullmatch(value) is None:
         raise Refused("INPUT_INVALID", field="value")

@@ -12,6 +12,7 @@ import msgspec
 
 from ledger import canonical
 from ledger.crypto import sha256
+from ledger.ids import INTEGER_MAX
 from ledger.registry.catalogue import Loaded, Parent
 from ledger.state import Draft, Reader
 
@@ -73,7 +74,9 @@ def update(
         if old == new:
             continue
         if old is not None:
-            _change(draft, parent, child, old, -1)
+            reason = _change(draft, parent, child, old, -1)
+            if reason:
+                return reason
         if new is not None:
             reason = _change(draft, parent, child, new, 1)
             if reason:
@@ -103,6 +106,8 @@ def _change(draft: Draft, parent: Parent, child: str, part: tuple[str, int], sig
         else:
             del ordered[bisect_left(ordered, (value, child))]
     changed = Total(known.count + sign, known.sum + sign * value, tuple(ordered))
+    if abs(changed.sum) > INTEGER_MAX:
+        return "AGGREGATE_OVERFLOW"
     draft.put(aggregate_key(record, parent.name), canonical.encode(changed))
     return ""
 

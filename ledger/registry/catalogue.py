@@ -175,9 +175,37 @@ def migrate(draft: Draft, name: str, source: int, target: int) -> str:
         following = after[0].type(record_type)
         if following is None or not set(kind.states) <= set(following.states):
             return "STATES_MISSING"
+        if not _fields_follow(kind, following):
+            return "FIELDS_DIFFER"
+    if _counted(before[0], before[0]) != _counted(after[0], before[0]):
+        return "AGGREGATES_DIFFER"
     moved = {**service.moved, str(source): target}
     save_service(draft, name, msgspec.structs.replace(service, moved=moved))
     return ""
+
+
+def _fields_follow(old: Type, new: Type) -> bool:
+    """Whether data of records made by `old` can be complete and right by `new`."""
+    for name, field in old.fields.items():
+        if type(new.fields.get(name)) is not type(field):
+            return False
+    return all(
+        not field.required or (name in old.fields and old.fields[name].required)
+        for name, field in new.fields.items()
+    )
+
+
+def _counted(loaded: Loaded, old: Loaded) -> list[tuple[str, str, str, Aggregate]]:
+    """The aggregates over types that `old` has: a record must leave what it once entered."""
+    return sorted(
+        (
+            (child, parent.type, parent.name, parent.aggregate)
+            for child, parents in loaded.parents.items()
+            if child in old.by_record_type
+            for parent in parents
+        ),
+        key=lambda row: row[:3],
+    )
 
 
 def parse_definition_name(text: str) -> tuple[str, int]:

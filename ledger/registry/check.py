@@ -24,6 +24,7 @@ from ledger.registry.definition import (
     CountPolicy,
     CreateEffect,
     Definition,
+    EachPolicy,
     Effect,
     ExceptPolicy,
     FireEffect,
@@ -44,11 +45,16 @@ from ledger.registry.definition import (
     Type,
     UnlockEffect,
     leaves_of,
+    policies_of,
 )
 from ledger.registry.evaluate import OPERATORS
 from ledger.registry.policy import LEAVES_MAX
 
 NAME: Final = re.compile(fields.FIELD_NAME, re.ASCII)
+ROLES_MAX: Final = 64
+UNITS_MAX: Final = 16
+AGGREGATES_MAX: Final = 16
+POLICY_PARTS_MAX: Final = 32
 TYPES_MAX: Final = 24
 STATES_MAX: Final = 24
 TRANSITIONS_MAX: Final = 48
@@ -62,6 +68,7 @@ FUNCTIONS: Final[dict[str, tuple[int, int]]] = {
     "state_of": (1, 1),
     "get": (1, 1),
     "balance": (2, 2),
+    "holdings": (3, 3),
     "account": (1, 1),
     "account_of": (2, 2),
     "party_account": (2, 2),
@@ -79,6 +86,8 @@ FUNCTIONS: Final[dict[str, tuple[int, int]]] = {
 }
 """Function -> least and most arguments."""
 _ARITY: Final = {"not": 1, "neg": 1, "and": 2, "or": 2, "if": 3}
+_RESERVED: Final = frozenset({"document", "sys", "party", "key", "gov"})
+"""Not a service's name: these stand for parts of the ledger that no definition makes."""
 Problem = tuple[tuple[str, ...], str]
 """Where (path into the definition) and what."""
 
@@ -103,6 +112,12 @@ class _Checker:
             yield ("version",), "want 1 to 9999"
         if not 1 <= len(definition.types) <= TYPES_MAX:
             yield ("types",), f"want 1 to {TYPES_MAX} types"
+        if definition.service in _RESERVED:
+            yield ("service",), f"{definition.service} is the ledger's own"
+        if len(definition.roles) > ROLES_MAX or len(set(definition.roles)) < len(definition.roles):
+            yield ("roles",), f"want at most {ROLES_MAX} different roles"
+        if len(definition.units) > UNITS_MAX:
+            yield ("units",), f"want at most {UNITS_MAX} units"
         for role in definition.roles:
             if CODE.fullmatch(role) is None:
                 yield ("roles", role), "not a code"
@@ -139,10 +154,12 @@ class _Checker:
             if not isinstance(kind.fields.get(link), fields.RecordField):
                 yield (*path, "complete"), f"{link} is no record field"
         yield from self._aggregates(path, name, kind)
+        if len(kind.aggregates) > AGGREGATES_MAX:
+            yield (*path, "aggregates"), f"want at most {AGGREGATES_MAX}"
         for act, policy in kind.universal.items():
             if act not in UNIVERSAL:
                 yield (*path, "universal", act), f"want one of {', '.join(UNIVERSAL)}"
-            yield from self._policy((*path, "universal", act), policy, kind)
+            yield from self._authority((*path, "universal", act), policy, kind)
         for transition_name, transition in kind.transitions.items():
             where = (*path, "transitions", transition_name)
             yield from self._transition(where, transition_name, transition, name, kind)
@@ -191,9 +208,9 @@ class _Checker:
         if transition.by is None and not (transition.auto or transition.internal):
             yield path, "nobody may do this: give it `by`, or make it auto or internal"
         if transition.by is not None:
-            yield from self._policy((*path, "by"), transition.by, kind)
-            if not 1 <= leaves_of(transition.by) <= LEAVES_MAX:
-                yield (*path, "by"), f"asks for more than {LEAVES_MAX} signers, or for none"
+            yield from self._authority((*path, "by"), transition.by, kind)
+        if transition.auto and any(field.required for field in transition.input.values()):
+            yield (*path, "input"), "a timer gives no input: make it optional"
         for field_name, field in transition.input.items():
             yield from self._field((*path, "input", field_name), field_name, field)
         if len(transition.guards) > GUARDS_MAX:
@@ -209,16 +226,26 @@ class _Checker:
         if count[0] > EFFECTS_MAX:
             yield (*path, "effects"), f"want at most {EFFECTS_MAX}"
 
+    def _authority(self, path: tuple[str, ...], policy: Policy, kind: Type) -> Iterator[Problem]:
+        parts = sum(1 for _ in policies_of(policy))
+        if parts > POLICY_PARTS_MAX:
+            yield path, f"has {parts} parts; want at most {POLICY_PARTS_MAX}"
+            return
+        yield from self._policy(path, policy, kind)
+        if not 1 <= leaves_of(policy) <= LEAVES_MAX:
+            yield path, f"asks for more than {LEAVES_MAX} signers, or for none"
+
     def _policy(self, path: tuple[str, ...], policy: Policy, kind: Type) -> Iterator[Problem]:
         if isinstance(policy, RolePolicy):
             if policy.role not in self._definition.roles:
                 yield path, f"no role {policy.role}"
-            if policy.agency_of is not None and policy.agency_of not in kind.fields:
-                yield path, f"no field {policy.agency_of}"
+            owner = kind.fields.get(policy.agency_of or "")
+            if policy.agency_of is not None and not isinstance(owner, fields.PartyField):
+                yield path, f"{policy.agency_of} is no party field"
         elif isinstance(policy, PartyPolicy | AgencyPolicy):
             if not isinstance(kind.fields.get(policy.field), fields.PartyField):
                 yield path, f"{policy.field} is no party field"
-        elif isinstance(policy, IsPolicy):
+        elif isinstance(policy, IsPolicy | EachPolicy):
             yield from _expression(path, policy.value)
         elif isinstance(policy, CountPolicy):
             if not 1 <= policy.n <= LEAVES_MAX:
@@ -349,9 +376,7 @@ def _node(node: Any) -> tuple[str, list[Any]]:
         if not bounds[0] <= len(rest[1]) <= bounds[1]:
             return f"{rest[0]}(): wrong number of arguments", []
         return "", rest[1]
-    arity = {"not": 1, "neg": 1, "and": 2, "or": 2, "if": 3}.get(
-        kind, 2 if kind in OPERATORS else 0
-    )
+    arity = _ARITY.get(kind, 2 if kind in OPERATORS else 0)
     if arity == 0 or len(rest) != arity:
         return f"no operator {kind!r} of {len(rest)} parts", []
     return "", rest

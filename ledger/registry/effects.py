@@ -202,14 +202,14 @@ class _Runner:
 
     def _balance(self, effect: MintEffect | BurnEffect | MoveEffect) -> None:
         unit, amount = self._loaded.unit(effect.unit), self._amount(effect.amount)
-        draft = self._act.draft
+        act = self._act
         if isinstance(effect, MoveEffect):
             source, target = self._account(effect.source), self._account(effect.target)
-            reason = balances.move(draft, unit, source, target, amount)
+            reason = balances.move(act, unit, source, target, amount)
         elif isinstance(effect, MintEffect):
-            reason = balances.mint(draft, unit, self._account(effect.account), amount)
+            reason = balances.mint(act, unit, self._account(effect.account), amount)
         else:
-            reason = balances.burn(draft, unit, self._account(effect.account), amount)
+            reason = balances.burn(act, unit, self._account(effect.account), amount)
         if reason:
             raise Refused(reason, unit=effect.unit)
 

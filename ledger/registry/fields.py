@@ -25,6 +25,8 @@ class _Field(
 
     required: bool = True
     privacy: str = "public"
+    origin: str = "given"
+    """given: by whoever creates the record; effect: only effects set it."""
 
 
 class IntegerField(_Field, frozen=True, tag="integer"):
@@ -116,6 +118,8 @@ def check_field(field: Field) -> None:
     """Raises ValueError when a field's own members make no sense."""
     if field.privacy not in ("public", "committed"):
         raise ValueError(f"privacy: want public or committed, got {field.privacy!r}")
+    if field.origin not in ("given", "effect"):
+        raise ValueError(f"origin: want given or effect, got {field.origin!r}")
     if isinstance(field, IntegerField) and field.minimum > field.maximum:
         raise ValueError("integer: minimum is above maximum")
     if isinstance(field, StringField):
@@ -151,6 +155,22 @@ def check_values(
             return name
     for name in sorted(values):
         if name not in fields:
+            return name
+    return None
+
+
+def check_given(
+    fields: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup
+) -> str | None:
+    """Name of the first value that nobody may give so when a record is created, else None.
+
+    What is missing may still be set by effects.
+    """
+    for name in sorted(values):
+        field, value = fields.get(name), values[name]
+        if field is None:
+            return name
+        if value is not None and (field.origin == "effect" or not fits(field, value, lookup)):
             return name
     return None
 

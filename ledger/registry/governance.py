@@ -6,12 +6,13 @@ at the start of its height, before any transaction of that block.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from ledger import canonical
-from ledger.ids import PARTY_ID, Height
+from ledger.ids import CODE, PARTY_ID, Height
 from ledger.parties import find_party
 from ledger.registry import catalogue, roles
 from ledger.registry.act import Act, Refused
@@ -21,6 +22,7 @@ from ledger.state import Draft, Reader
 from ledger.validators import ValidatorSet
 
 QUEUE_KEY = b"gov/queue"
+_ROLE = re.compile(r"[a-z0-9-]{1,31}\.[a-z0-9-]{1,64}", re.ASCII)
 OPEN_SECONDS_MAX = 90 * 86_400
 KINDS = ("activate", "suspend", "resume", "migrate", "role-root")
 OPEN, ACCEPTED, REJECTED, DONE, FAILED = "open", "accepted", "rejected", "done", "failed"
@@ -165,14 +167,16 @@ def _problem(state: Reader, proposal: Proposal) -> str:
     if proposal.kind == "activate":
         return _definition(body)[1]
     if proposal.kind in ("suspend", "resume"):
-        return "" if _is(body, service=str, version=int) else "want service and version"
+        fits = _is(body, service=str, version=int) and CODE.fullmatch(body["service"]) is not None
+        return "" if fits else "want service and version"
     if proposal.kind == "migrate":
         fits = _is(body, service=str, source=int, target=int)
+        fits = fits and CODE.fullmatch(body["service"]) is not None
         return "" if fits else "want service, source and target"
     if proposal.kind == "role-root":
         if not _is(body, role=str, party=str) or PARTY_ID.fullmatch(body["party"]) is None:
             return "want role and party"
-        if "." not in body["role"] or not body["role"].isascii():
+        if _ROLE.fullmatch(body["role"]) is None:
             return "want role and party"
         return "" if find_party(state, body["party"]) is not None else "the party is unknown"
     return f"kind: want one of {', '.join(KINDS)}"

@@ -53,30 +53,51 @@ class Pattern:
                 self._items += [_Item(characters, negated, True, False)] * (high - low)
             if len(self._items) > POSITIONS_MAX:
                 raise ValueError(f"pattern: more than {POSITIONS_MAX} positions")
+        self._prepare()
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text matches; at most len(text) x positions steps."""
-        states = self._reach({0})
+        """Whether the whole text matches; a few machine operations on positions / 64 words a
+        character. Bit i of a set of states says that the items before i have been consumed."""
+        states = self._reach(1)
         for character in text:
-            following: set[int] = set()
-            for state in states:
-                if state < len(self._items) and self._items[state].takes(character):
-                    following.add(state if self._items[state].repeated else state + 1)
-            if not following:
+            taking = self._taking.get(character, self._open)
+            consumed = states & taking
+            states = self._reach((consumed & ~self._repeated) << 1 | (consumed & self._repeated))
+            if not states:
                 return False
-            states = self._reach(following)
-        return len(self._items) in states
+        return bool(states >> len(self._items) & 1)
 
-    def _reach(self, states: set[int]) -> set[int]:
-        """States that follow without a character, because positions may be skipped."""
-        reached = set(states)
-        for state in sorted(states):
-            while state < len(self._items) and self._items[state].optional:
-                state += 1
-                if state in reached:
-                    break
-                reached.add(state)
-        return reached
+    @property
+    def takes_anything(self) -> bool:
+        """Whether some position takes any character, or any but some."""
+        return self._open != 0
+
+    def _prepare(self) -> None:
+        """Bit sets of the positions by what they do."""
+        self._optional = self._repeated = self._open = 0
+        for index, item in enumerate(self._items):
+            bit = 1 << index
+            self._optional |= bit * item.optional
+            self._repeated |= bit * item.repeated
+            self._open |= bit * (item.characters is None or item.negated)
+        # The bit behind each run of positions that may be skipped.
+        self._behind = (self._optional << 1) & ~self._optional
+        self._taking: dict[str, int] = {}
+        named = {c for item in self._items for c in item.characters or ()}
+        for character in sorted(named):
+            self._taking[character] = sum(
+                1 << index for index, item in enumerate(self._items) if item.takes(character)
+            )
+
+    def _reach(self, states: int) -> int:
+        """States that follow without a character, because positions may be skipped.
+
+        Adding a state to its run of optional positions carries into the bit behind the run;
+        subtracting it from that bit sets every bit between.
+        """
+        starts = states & self._optional
+        ends = (self._optional + starts) & self._behind
+        return states | ends | (ends - starts)
 
 
 def _read_set(source: str, position: int) -> tuple[frozenset[str] | None, bool, int]:

@@ -84,11 +84,7 @@ def _ways(
             leaves = tuple(IsPolicy(["str", party]) for party in named)
             yield from _every(leaves, signers, used, authorities)
     elif isinstance(policy, ExceptPolicy):
-        allowed = tuple(
-            signer
-            for signer in signers
-            if not _excluded(policy, signer, authorities)
-        )
+        allowed = tuple(signer for signer in signers if not _excluded(policy, signer, authorities))
         yield from _ways(policy.of, allowed, used, authorities)
     else:
         for signer in signers:

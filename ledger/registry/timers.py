@@ -60,7 +60,7 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
         return refused.reason, refused.results[0] if refused.results else {}
     except ExpressionRefused as refused:
         return refused.reason, {}
-    return "", {"record": record, "seq": seq, "state": transition.to}
+    return "", act.result(record, seq, transition.to)
 
 
 def put_off(act: Act, at: int, record: str, name: str, reason: str) -> None:

@@ -29,10 +29,11 @@ _TYPE = {
     "universal",
 }
 _TRANSITION = {"doc", "from", "to", "by", "auto", "internal", "input", "if", "do"}
+_AGGREGATE = {"doc", "type", "link", "states", "field"}
 _AND = re.compile(r"\s+and\s+")
 _OR = re.compile(r"\s+or\s+")
 _MOVE = {"from": "source", "to": "target"}
-_LEAF = re.compile(r"(role|party|agency|is|count)\((.*)\)", re.ASCII)
+_LEAF = re.compile(r"(role|party|agency|is|each|count)\((.*)\)", re.ASCII)
 
 
 class _Compiler:
@@ -97,11 +98,15 @@ class _Compiler:
             "title_code": top.get("title", top.get("service", "")),
             "roles": list(self.mapping(top.get("roles"), ("roles",), None)),
             "units": {
-                name: {"types": self.names((unit or {}).get("types"), ("units", name))}
+                name: {"types": self.unit(unit, ("units", name))}
                 for name, unit in self.mapping(top.get("units"), ("units",), None).items()
             },
             "types": {name: self.type(kind, ("types", name)) for name, kind in types.items()},
         }
+
+    def unit(self, value: Any, path: tuple[str, ...]) -> list[str]:
+        """The types that may mint and burn a unit."""
+        return self.names(self.mapping(value, path, {"doc", "types"}).get("types"), path)
 
     def type(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         kind = self.mapping(value, path, _TYPE)
@@ -116,11 +121,11 @@ class _Compiler:
             "complete": self.names(kind.get("complete"), (*path, "complete")),
             "aggregates": {
                 name: {
-                    **aggregate,
+                    **{key: part for key, part in aggregate.items() if key != "doc"},
                     "states": self.names(aggregate.get("states"), (*path, "aggregates", name)),
                 }
                 for name, aggregate in aggregates.items()
-                if isinstance(aggregate, dict)
+                if self.mapping(aggregate, (*path, "aggregates", name), _AGGREGATE)
             },
             "universal": {
                 act: self.policy(by, (*path, "universal", act)) for act, by in universal.items()
@@ -133,7 +138,7 @@ class _Compiler:
 
     def fields(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         """Fields: `amount: integer` or `amount: {kind: integer, minimum: 1}`; `?` after the kind
-        makes it optional."""
+        makes it optional, `!` says that only effects set it."""
         fields: dict[str, Any] = {}
         for name, given in self.mapping(value, path, None).items():
             form = {"kind": given} if isinstance(given, str) else given
@@ -143,6 +148,9 @@ class _Compiler:
             form = {key: part for key, part in form.items() if key != "doc"}
             if form["kind"].endswith("?"):
                 form = {**form, "kind": form["kind"][:-1], "required": False}
+            elif form["kind"].endswith("!"):
+                form = {**form, "kind": form["kind"][:-1], "origin": "effect"}
+                form.setdefault("required", False)
             if form["kind"] == "commitment":
                 form.setdefault("privacy", "committed")
             if isinstance(form.get("items"), str):
@@ -195,9 +203,10 @@ class _Compiler:
                 parts = part if isinstance(part, list) else [part]
                 made[name] = [self.expression(item, (*where, key)) for item in parts]
             elif key == "then":
+                inner_effects = part if isinstance(part, list) else []
                 made[name] = [
                     self.effect(item, (*where, key, str(index)))
-                    for index, item in enumerate(part or [])
+                    for index, item in enumerate(inner_effects)
                 ]
             elif key in ("field", "name", "namespace", "unit", "type", "transition"):
                 made[name] = part
@@ -210,13 +219,14 @@ class _Compiler:
     # ----- policies
 
     def policy(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
-        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, `except:`."""
+        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, each with `but:`."""
         if isinstance(value, str):
             return self._policy_text(value, path)
-        form = self.mapping(value, path, {"all", "any", "count", "of", "except", "but"})
+        form = self.mapping(value, path, {"all", "any", "count", "of", "but"})
         if "all" in form or "any" in form:
             key = "all" if "all" in form else "any"
-            parts = [self.policy(part, (*path, key)) for part in form[key] or []]
+            given = form[key] if isinstance(form[key], list) else []
+            parts = [self.policy(part, (*path, key)) for part in given]
             made: dict[str, Any] = {"p": key, "of": parts}
         elif "count" in form:
             made = {"p": "count", "n": form["count"], "of": self.policy(form.get("of"), path)}
@@ -253,8 +263,8 @@ class _Compiler:
             )
             return {"p": "all", "of": []}
         kind, inner = match.group(1), match.group(2).strip()
-        if kind == "is":
-            return {"p": "is", "value": self.expression(inner, path)}
+        if kind in ("is", "each"):
+            return {"p": kind, "value": self.expression(inner, path)}
         if kind == "count":
             number, _, rest = inner.partition(",")
             if not number.strip().isdigit():

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ledger.registry import fields
 from ledger.registry.definition import CREATE, Definition, FireEffect, Type, effects_of
+from ledger.registry.pattern import compiled
 from node.authoring.source import Problem, Source
 
 _KINDS: Final = {
@@ -23,6 +24,7 @@ _RESULTS: Final = {
     "state_of": "text",
     "get": "any",
     "balance": "integer",
+    "holdings": "integer",
     "account": "text",
     "account_of": "text",
     "party_account": "text",
@@ -114,6 +116,9 @@ class _Linter:
             inner = field.items if isinstance(field, fields.ListField) else field
             if isinstance(inner, fields.StringField) and inner.pattern == "[!-~]*":
                 message = "a text without a pattern may end up holding personal data: give it one"
+                yield where, message, "error"
+            elif isinstance(inner, fields.StringField) and compiled(inner.pattern).takes_anything:
+                message = "a pattern with . or [^...] takes free text: say which characters"
                 yield where, message, "error"
             if isinstance(inner, fields.RecordField):
                 for target in inner.types:

@@ -12,6 +12,7 @@ from ledger.registry.definition import (
     AnyPolicy,
     CountPolicy,
     Definition,
+    EachPolicy,
     ExceptPolicy,
     IsPolicy,
     PartyPolicy,
@@ -35,6 +36,8 @@ def who(policy: Policy | None) -> str:
         return f"the agency of the {policy.field}"
     if isinstance(policy, IsPolicy):
         return "the party that the record names"
+    if isinstance(policy, EachPolicy):
+        return "each party of a list"
     if isinstance(policy, AllPolicy):
         return " and ".join(who(part) for part in policy.of)
     if isinstance(policy, AnyPolicy):
@@ -76,6 +79,8 @@ def _fields(kind: Type) -> list[str]:
     for name, field in kind.fields.items():
         form = str(type(field).__struct_config__.tag)
         notes = [] if field.required else ["optional"]
+        if field.origin == "effect":
+            notes.append("set by the acts")
         if field.privacy == "committed":
             notes.append("commitment; the content stays off the chain")
         lines.append(f"| {name} | {form} | {', '.join(notes)} |")

@@ -20,6 +20,13 @@ class ByAccount(Params, frozen=True):
     account: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,192}$")]
 
 
+class StatementOf(ByAccount, frozen=True):
+    """A page of an account's changes, newest first."""
+
+    limit: Limit = 50
+    cursor: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{24}$")] | None = None
+
+
 class TasksOf(Params, frozen=True):
     """A party."""
 
@@ -39,6 +46,7 @@ def methods(service: NodeService) -> list[Method]:
     door = _Registry(service)
     return [
         Method("balance_get", ByAccount, door.balance, "Amount of a unit on an account."),
+        Method("balance_statement", StatementOf, door.statement, "Every change of an account."),
         Method("task_list", TasksOf, door.tasks, "What waits for a party's signature."),
         Method("deadline_list", Deadlines, door.deadlines, "What fires by itself, soonest first."),
     ]
@@ -57,6 +65,35 @@ class _Registry:
             "account": params.account,
             "amount": balances.balance(state, params.unit, params.account),
             "supply": {"minted": supply.minted, "burned": supply.burned},
+            "at": at(self._service),
+        }
+
+    async def statement(self, params: StatementOf) -> dict[str, Any]:
+        """Newest first; the deltas of all pages add up to the amount of `balance_get`."""
+        items: list[dict[str, Any]] = []
+        following: str | None = None
+        start = bytes.fromhex(params.cursor or "")
+        store = self._service.machine.store
+        for height, number, row in balances.statement(store, params.unit, params.account, start):
+            if len(items) == params.limit:
+                following = f"{height:016x}{number:08x}"
+                break
+            record, _, name = row.timer.partition("#")
+            items.append(
+                {
+                    "height": height,
+                    "number": number,
+                    "tx": row.tx or None,
+                    "timer": {"record": record, "name": name} if row.timer else None,
+                    "delta": row.delta,
+                    "balance": row.balance,
+                }
+            )
+        return {
+            "unit": params.unit,
+            "account": params.account,
+            "items": items,
+            "next_cursor": following,
             "at": at(self._service),
         }
 

@@ -10,9 +10,8 @@ from node.commands import chain
 from node.methods import document
 
 ROOT = Path(__file__).parent.parent.parent
-ROW = re.compile(
-    r"\| `((?:tx|chain|state|record|party|node|balance|task|deadline|service|gov)_\w+|rpc\.\w+)` \| (.*?) \|"
-)
+SPACES = "tx|chain|state|record|party|node|balance|task|deadline|service|gov"
+ROW = re.compile(rf"\| `((?:{SPACES})_\w+|rpc\.\w+)` \| (.*?) \|")
 
 
 def test_the_committed_document_is_the_current_one() -> None:
