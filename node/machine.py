@@ -37,6 +37,7 @@ from p2p import wire as peer_wire
 from p2p.gossip import Gossip, Outgoing
 from p2p.wire import BLOCKS, CONSENSUS, TRANSACTIONS, Fault, PeerFault
 
+EXPIRE_EVERY_MS = 1_000
 OFFER_AGE_MS = 1_000
 """Transactions that wait this long are offered to every peer again."""
 
@@ -73,6 +74,7 @@ class Machine:
         self._now = Now(0, 0)
         self._pending = False
         self._view = (0, 0)
+        self._expire_ms = 0
 
     def handle(self, event: NodeEvent, now: Now) -> list[Output]:
         """Take one event and return what the world must do, in order."""
@@ -215,7 +217,9 @@ class Machine:
 
     def _tick(self) -> None:
         now = self._now
-        self.intake.expire(now.wall_ms)
+        if now.mono_ms >= self._expire_ms:  # walks the whole pool
+            self._expire_ms = now.mono_ms + EXPIRE_EVERY_MS
+            self.intake.expire(now.wall_ms)
         self._say(
             self.gossip.tick(
                 now.mono_ms,
