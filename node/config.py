@@ -41,8 +41,6 @@ class P2p(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     listen: _Port = "127.0.0.1:26656"
     """host:port of the peer listener (mutual TLS 1.3)."""
-    outbox_bytes_max: _Positive = 33_554_432
-    """Bytes queued for one slow peer before frames are dropped."""
 
 
 class Rpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +56,14 @@ class Rpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most open client connections."""
     waiters_max: _Positive = 10_000
     """Most tx_wait calls that wait at once."""
+    websockets_max: _Positive = 200
+    """Most WebSocket connections; half of connections_max at most."""
+    subscriptions_max: _Positive = 16
+    """Most subscriptions of one WebSocket connection."""
+    websocket_bytes_max: _Positive = 1_048_576
+    """Largest message that a WebSocket client may send."""
+    slow_reader_ms: _Positive = 10_000
+    """How long a WebSocket client may take nothing before it is closed with code 4008."""
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     """Accepted Host header names (against DNS rebinding). Empty accepts any."""
 

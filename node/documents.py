@@ -19,6 +19,7 @@ from node.home import write_private
 
 COMMITMENT_DOMAIN = b"muniment-commitment-v1\n"
 SUFFIX = ".receipt.json"
+PENDING_SUFFIX = ".receipt.pending.json"
 CHUNK = 1 << 20
 
 
@@ -51,6 +52,56 @@ def commitment(salt: bytes, digest: bytes) -> str:
     return sha256(COMMITMENT_DOMAIN + salt + digest).hex()
 
 
+class PendingReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """FILE.receipt.pending.json: what must not be lost between sending and the receipt."""
+
+    v: int
+    file: str
+    sha256: str
+    salt: str
+    commitment: str
+    record: str
+    tx: str
+    """Compact JWS: it can be sent again, and is the same transaction."""
+
+
+def receipt_path(path: Path) -> Path:
+    """Where the receipt file of a document goes."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def pending_path(path: Path) -> Path:
+    """Where the pending file of a document goes."""
+    return path.with_name(path.name + PENDING_SUFFIX)
+
+
+def read_pending(path: Path) -> PendingReceipt:
+    """The pending file of a document. Raises CommandError (exit 3) when there is none."""
+    try:
+        return msgspec.json.decode(pending_path(path).read_bytes(), type=PendingReceipt)
+    except FileNotFoundError:
+        detail = f"nothing is pending for {path}"
+        raise CommandError(NOT_FOUND, "NOTHING_PENDING", detail) from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise CommandError(NEGATIVE, "PENDING_INVALID", f"{pending_path(path)}: {error}") from None
+
+
+def keep_receipt(path: Path, pending: PendingReceipt, receipt: dict[str, Any]) -> None:
+    """Write FILE.receipt.json, 0600, and only then forget the pending file."""
+    document = DocumentReceipt(
+        v=1,
+        file=pending.file,
+        sha256=pending.sha256,
+        salt=pending.salt,
+        commitment=pending.commitment,
+        record=pending.record,
+        receipt=receipt,
+    )
+    data = msgspec.json.format(msgspec.json.encode(document)) + b"\n"
+    write_private(receipt_path(path), data)
+    pending_path(path).unlink(missing_ok=True)
+
+
 class Registration:
     """One file on its way to the chain."""
 
@@ -62,11 +113,6 @@ class Registration:
         self.kind = kind
         self.title_code = title_code
         self.jti = f"doc-{secrets.token_hex(12)}"
-
-    @property
-    def receipt_path(self) -> Path:
-        """Where the receipt file goes."""
-        return self.path.with_name(self.path.name + SUFFIX)
 
     def operation(self) -> dict[str, Any]:
         """The document.register operation."""
@@ -82,31 +128,40 @@ class Registration:
         return record_id(self.kind, chain, party, self.jti, 0)
 
     def prepare(self) -> None:
-        """Make sure that the receipt can be kept before anything is sent. Raises CommandError."""
-        if self.receipt_path.exists():
+        """Refuse what could not be kept, before anything is sent. Raises CommandError."""
+        kept, waiting = receipt_path(self.path), pending_path(self.path)
+        if kept.exists():
             raise CommandError(
                 NEGATIVE,
                 "RECEIPT_EXISTS",
-                f"{self.receipt_path} is there already; it is never replaced",
+                f"{kept} is there already; it is never replaced",
                 "move it away to register the file again",
             )
-        if not os.access(self.receipt_path.parent, os.W_OK):
-            detail = f"cannot write {self.receipt_path}"
-            raise CommandError(TEMPORARY, "RECEIPT_UNWRITABLE", detail)
+        if waiting.exists():
+            raise CommandError(
+                NEGATIVE,
+                "RECEIPT_PENDING",
+                f"{waiting}: this file was sent before",
+                f"muniment document finish {self.path}",
+            )
+        if not os.access(kept.parent, os.W_OK):
+            raise CommandError(TEMPORARY, "RECEIPT_UNWRITABLE", f"cannot write {kept}")
 
-    def keep(self, chain: ChainId, party: PartyId, receipt: dict[str, Any]) -> None:
-        """Write FILE.receipt.json, 0600: without the salt nobody can show what was committed."""
-        document = DocumentReceipt(
+    def write_pending(self, chain: ChainId, party: PartyId, compact: str) -> PendingReceipt:
+        """Write FILE.receipt.pending.json, 0600, synced: without the salt nobody could show what
+        was committed, whatever becomes of this process."""
+        pending = PendingReceipt(
             v=1,
             file=self.path.name,
             sha256=self.digest.hex(),
             salt=self.salt.hex(),
             commitment=self.commitment,
             record=self.record(chain, party),
-            receipt=receipt,
+            tx=compact,
         )
-        data = msgspec.json.format(msgspec.json.encode(document)) + b"\n"
-        write_private(self.receipt_path, data)
+        data = msgspec.json.format(msgspec.json.encode(pending)) + b"\n"
+        write_private(pending_path(self.path), data)
+        return pending
 
 
 def check_salt(document: DocumentReceipt) -> None:

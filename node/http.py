@@ -1,20 +1,23 @@
-"""HTTP: JSON-RPC, health and metrics. One of the two importers of aiohttp."""
+"""HTTP: JSON-RPC, health and metrics. With node/websocket.py an importer of aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ledger.store import StoreDamaged
 from node import methods
 from node.connections import Connections
 from node.jsonrpc import Dispatcher
 from node.metrics import CONTENT_TYPE
 from node.service import NodeService
+from node.websocket import WebSockets
 
 _log = structlog.get_logger("http")
 _JSON = "application/json"
@@ -48,6 +51,9 @@ class HttpDoor:
         self._dispatcher = Dispatcher(
             methods.all_methods(service), service.config.rpc.batch_max, self._count, self._failed
         )
+        self._sockets = WebSockets(
+            service.config.rpc, self._dispatcher, service.feed, service.counts
+        )
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
 
@@ -57,6 +63,7 @@ class HttpDoor:
         app = web.Application(client_max_size=config.rpc.body_bytes_max)
         for path in ("/", "/rpc/v1"):
             app.router.add_post(path, self._rpc)
+        app.router.add_get("/ws", self._ws)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/openrpc.json", self._openrpc)
@@ -98,6 +105,7 @@ class HttpDoor:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        await self._sockets.stop()
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
@@ -127,6 +135,20 @@ class HttpDoor:
             return web.Response(status=204)
         return web.Response(body=answer, content_type=_JSON)
 
+    async def _ws(self, request: web.Request) -> web.StreamResponse:
+        if not self._host_allowed(request.host):
+            return _refusal(403, "this Host is not in rpc.allowed_hosts")
+        # A browser lets any page open a WebSocket to this machine, but says which page it was.
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._host_allowed(_host_of(origin)):
+            return _refusal(403, "this Origin is not in rpc.allowed_hosts")
+        if not web.WebSocketResponse().can_prepare(request):
+            return _refusal(426, "this is a WebSocket")
+        if self._sockets.full:
+            return _refusal(503, "too many WebSocket connections")
+        with self._clients.answering(request.transport):
+            return await self._sockets.serve(request)
+
     def _host_allowed(self, host: str) -> bool:
         allowed = self._service.config.rpc.allowed_hosts
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
@@ -136,9 +158,11 @@ class HttpDoor:
         counts = self._service.counts.rpc
         counts[(method, code)] = counts.get((method, code), 0) + 1
 
-    @staticmethod
-    def _failed(method: str, error: Exception) -> None:
+    def _failed(self, method: str, error: Exception) -> None:
         _log.error("method failed", method=method, exc_info=error)
+        runtime = self._service.runtime
+        if isinstance(error, StoreDamaged) and runtime is not None:
+            runtime.fail(error)  # who reads a damaged store must not go on voting by it
 
     # ----- health, metrics, document
 
@@ -161,3 +185,11 @@ class HttpDoor:
 
 def _refusal(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text + "\n")
+
+
+def _host_of(origin: str) -> str:
+    """host:port of an Origin; empty when it has none ("null", or no URL)."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

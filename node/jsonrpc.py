@@ -168,12 +168,14 @@ def _error(request_id: Any, error: RpcError) -> bytes:
 def openrpc(methods: list[Method], version: str) -> dict[str, Any]:
     """The OpenRPC 1.3 document of these methods; parameter schemas come from their structs."""
     entries = []
+    shared: dict[str, Any] = {}
     for method in sorted(methods, key=lambda item: item.name):
         schemas, components = msgspec.json.schema_components(
             [method.params], ref_template="#/components/schemas/{name}"
         )
         name = schemas[0]["$ref"].rsplit("/", 1)[1]
-        schema = components[name]
+        schema = components.pop(name)
+        shared.update(components)
         required = set(schema.get("required", ()))
         entries.append(
             {
@@ -197,4 +199,5 @@ def openrpc(methods: list[Method], version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "methods": entries,
+        "components": {"schemas": shared},
     }

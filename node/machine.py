@@ -213,6 +213,7 @@ class Machine:
             if waiting is not None:
                 txid = waiting.admitted.transaction.id
                 self._say(self.gossip.admitted(txid, raw, self._now.mono_ms))
+        self._say(self.gossip.push())
         self._emit(Answer(ticket, tuple(outcomes)))
 
     def _tick(self) -> None:

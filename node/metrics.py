@@ -32,6 +32,7 @@ class Counts:
     turns: int = 0
     events: int = 0
     flushes: int = 0
+    slow_readers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Snapshot:
     faults: dict[str, int]
     store_bytes: int
     verifications: int
+    websockets: int
+    subscriptions: int
     version: str
     chain: str
     name: str
@@ -140,6 +143,8 @@ class Metrics:
             ),
             ("mempool_transactions", "Waiting transactions.", now.mempool_transactions),
             ("mempool_size_bytes", "Bytes of waiting transactions.", now.mempool_bytes),
+            ("rpc_websockets", "Open WebSocket connections.", now.websockets),
+            ("rpc_subscriptions", "Subscriptions on them.", now.subscriptions),
             ("store_size_bytes", "Bytes on disk, approximately.", now.store_bytes),
         ):
             yield GaugeMetricFamily(f"muniment_{name}", text, value=value)
@@ -193,6 +198,7 @@ class Metrics:
             ("runtime_turns", "Turns of the runtime.", counts.turns),
             ("runtime_events", "Events handled.", counts.events),
             ("store_flushes", "Synced batches.", counts.flushes),
+            ("rpc_slow_readers_closed", "Closed with code 4008.", counts.slow_readers),
         ):
             yield CounterMetricFamily(f"muniment_{name}", text, value=value)
         yield _labelled(

@@ -147,7 +147,7 @@ class Runtime:
             for output in outputs:
                 self._perform(output)
         except Exception as error:  # whatever it is, the node must not go on
-            self._fail(error)
+            self.fail(error)
             return
         self._observer.turn(count, time.perf_counter() - started)
         if self._events and not self._scheduled:
@@ -166,7 +166,8 @@ class Runtime:
             count += 1
         return count, outputs
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Stop because of `error`: the process ends with its exit code."""
         if not self.stopped.done():
             self.stopped.set_exception(error)
         self.stop()

@@ -13,6 +13,7 @@ from consensus.events import Now
 from ledger.ids import TxId
 from node.chain import Chain
 from node.config import Config
+from node.feed import Feed
 from node.machine import Machine
 from node.metrics import Counts, Metrics, PeerGauge, Snapshot
 from node.outputs import Accused, Answer, BlockCommitted, EpochOpened, Output, Stop
@@ -72,6 +73,7 @@ class NodeService:
         self.machine = machine
         self.chain: Chain = machine.chain
         self.waiters = Waiters(config.rpc.waiters_max)
+        self.feed = Feed(self.chain)
         self.metrics = Metrics(self.snapshot)
         self.counts: Counts = self.metrics.counts
         self.stopping = False
@@ -127,6 +129,7 @@ class NodeService:
                 latency.observe(now - since)
             if self.waiters.by_id:
                 self.waiters.wake(txid)
+        self.feed.wake()
         self._log.info(
             "block committed",
             height=header.height,
@@ -255,6 +258,8 @@ class NodeService:
             faults=dict(stats.faults) if stats else {},
             store_bytes=self.machine.store.size(),
             verifications=self._verifier.count,
+            websockets=len(self.feed.listeners),
+            subscriptions=self.feed.subscriptions,
             version=SOFTWARE,
             chain=chain.id,
             name=self.config.node.name,

@@ -89,6 +89,10 @@ class Gossip:
         self._batch_bytes += len(raw)
         return out
 
+    def push(self) -> list[Outgoing]:
+        """Push the open batch now: its transactions came together, and none is to be waited for."""
+        return self._flush() if self._batch else []
+
     def due_ms(self) -> int:
         """When `tick` has something to do: `min` of the open batch and the next offer."""
         return min(self._batch_due_ms, self._offer_due_ms) if self._batch else self._offer_due_ms

@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from ledger.registry import fields
-from ledger.registry.definition import CREATE, Definition, FireEffect, Type, effects_of
+from ledger.registry.check import trees_of
+from ledger.registry.definition import (
+    CREATE,
+    Definition,
+    FireEffect,
+    Transition,
+    Type,
+    effects_of,
+)
 from ledger.registry.pattern import compiled
 from node.authoring.source import Problem, Source
 
@@ -79,8 +89,13 @@ class _Linter:
                     if found[0] not in ("boolean", "any"):
                         yield at, f"a guard is a condition, this is {found[0]}", "error"
                 for index, effect in enumerate(effects_of(transition.effects)):
+                    at = (*where, "do", str(index))
+                    for tree in trees_of(effect):
+                        found = self._type_of(tree, kind, given)
+                        yield from ((at, message, "error") for message in found[1])
                     if isinstance(effect, FireEffect):
-                        yield from self._fires((*where, "do", str(index)), effect)
+                        yield from self._fires(at, effect)
+                yield from self._inputs(where, transition)
 
     def _roles(self) -> Iterator[_Found]:
         text = self._definition.encode().decode("utf-8")
@@ -100,7 +115,10 @@ class _Linter:
                 break
             reached |= more
         leaving = {state for t in kind.transitions.values() for state in t.source if t.to != state}
+        ordered = "court_order" in kind.universal
         for state in kind.states:
+            if ordered and state not in reached and state not in leaving | set(kind.final):
+                continue  # a state that only courts order, in and out
             if state not in reached:
                 yield (*path, "states"), f"nothing leads to {state}", "error"
             elif state not in kind.final and state not in leaving:
@@ -126,6 +144,13 @@ class _Linter:
                     own = target.startswith(f"{service}-") and target not in self._record_types
                     if own:
                         yield where, f"there is no type {target} in this service", "error"
+
+    def _inputs(self, path: tuple[str, ...], transition: Transition) -> Iterator[_Found]:
+        text = msgspec.json.encode(transition).decode("utf-8")
+        for name in transition.input:
+            if f'["get",["var","input"],"{name}"]' not in text:
+                message = "nothing reads this input; it stays in the transaction only"
+                yield (*path, "input", name), message, "warning"
 
     def _fires(self, path: tuple[str, ...], effect: FireEffect) -> Iterator[_Found]:
         targets = [

@@ -15,6 +15,7 @@ from node.authoring.source import Source
 _STEP_KEYS = {
     "as", "create", "act", "approve", "revoke", "advance", "expect", "on", "name", "data", "input",
     "refused", "pending", "note", "revision", "state", "timer", "balance", "count", "sum", "party",
+    "timers", "locked",
 }  # fmt: skip
 
 
@@ -216,6 +217,13 @@ class Scenario:
             if value["data"].get(name) != wanted:
                 found = value["data"].get(name)
                 raise ScenarioFailed(line, f"want {name} {wanted!r}, got {found!r}")
+        if "timers" in step and sorted(value["timers"]) != sorted(step["timers"]):
+            raise ScenarioFailed(line, f"want timers {step['timers']}, got {value['timers']}")
+        if "locked" in step and bool(value["locks"]) is not step["locked"]:
+            raise ScenarioFailed(line, f"want locked {step['locked']}, got {value['locks']}")
+        self._expect_sums(ground, step, line, record)
+
+    def _expect_sums(self, ground: Ground, step: dict[str, Any], line: int, record: str) -> None:
         for text, wanted in (step.get("balance") or {}).items():
             unit, _, account = text.partition(" ")
             if "#" not in account:

@@ -7,11 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
+from ledger.crypto import sha256
 from ledger.ids import CODE, ChainId
 from node import answers
 from node.answers import CommandError
 from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
-from node.documents import Registration
+from node.documents import (
+    PendingReceipt,
+    Registration,
+    keep_receipt,
+    pending_path,
+    read_pending,
+    receipt_path,
+)
 
 app = typer.Typer(help="Documents: commitments on the chain.", no_args_is_help=True)
 
@@ -37,19 +45,21 @@ def register(
         registrations = [Registration(path, kind, title_code) for path in files]
         for item in registrations:
             item.prepare()
-        compacts = [session.sign([item.operation()], item.jti) for item in registrations]
-        results = session.submit_many(compacts)
+        pendings = []
+        for item in registrations:
+            compact = session.sign([item.operation()], item.jti)
+            pendings.append(item.write_pending(chain, session.party, compact))
+        results = session.submit_many([pending.tx for pending in pendings])
         rows: list[dict[str, Any]] = []
-        for item, result in zip(registrations, results, strict=True):
+        for item, pending, result in zip(registrations, pendings, results, strict=True):
             _refuse(item, result)
             row = {"file": str(item.path), "tx": result["id"], "status": "pending"}
-            row["record"] = item.record(chain, session.party)
-            rows.append(row)
+            rows.append({**row, "record": pending.record})
         if wait:
-            for item, row in zip(registrations, rows, strict=True):
-                _keep(session, chain, item, row, timeout)
+            for item, pending, row in zip(registrations, pendings, rows, strict=True):
+                _keep(session, item.path, pending, row, timeout)
         else:
-            answers.progress("not waiting: no receipt was written; the salt is lost with it")
+            answers.progress("not waiting; later: muniment document finish FILE")
         text = "\n".join(
             f"{row['status']:9} {row.get('height', '-'):>6}  {row['record']}  {row['file']}"
             for row in rows
@@ -61,20 +71,63 @@ def register(
 
 def _refuse(item: Registration, result: dict[str, Any]) -> None:
     error = result.get("error")
-    if error is not None:
-        reason = error["data"]["reason"]
-        raise CommandError(answers.REJECTED, reason, f"{item.path}: {error['message']}")
+    if error is None:
+        return
+    if not error["data"]["retryable"]:
+        pending_path(item.path).unlink(missing_ok=True)  # it can be in no block
+    raise CommandError(
+        answers.REJECTED,
+        error["data"]["reason"],
+        f"{item.path}: {error['message']}",
+        f"what was sent can be finished: muniment document finish {item.path}",
+    )
 
 
 def _keep(
-    session: Session, chain: ChainId, item: Registration, row: dict[str, Any], timeout: int
+    session: Session, path: Path, pending: PendingReceipt, row: dict[str, Any], timeout: int
 ) -> None:
-    status = session.wait(row["tx"], timeout)
+    try:
+        status = session.wait(row["tx"], timeout)
+    except CommandError as error:
+        if error.code == answers.TIMEOUT:
+            error.hint = f"muniment document finish {path}"
+        raise
     receipt = session.client.call("tx_receipt", {"id": row["tx"]})
-    item.keep(chain, session.party, receipt)
+    keep_receipt(path, pending, receipt)
     row.update(
-        status=status["status"], height=status["height"], receipt_file=str(item.receipt_path)
+        status=status["status"], height=status["height"], receipt_file=str(receipt_path(path))
     )
+
+
+@app.command("finish")
+def finish(
+    file: Annotated[Path, typer.Argument(help="A file whose registration was interrupted.")],
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Forget it, once the chain says that it is void.")
+    ] = False,
+    timeout: TimeoutOption = 60,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an interrupted registration again, the same transaction, and keep its receipt."""
+    with failing(as_json):
+        session = Session.open(profile)
+        pending = read_pending(file)
+        row: dict[str, Any] = {"file": str(file), "record": pending.record}
+        row["tx"] = sha256(pending.tx.encode("ascii")).hex()
+        try:
+            session.submit(pending.tx)
+        except CommandError as error:
+            if error.code == answers.REJECTED and discard:
+                pending_path(file).unlink()
+                answers.succeed({**row, "status": "discarded"}, "discarded", as_json=as_json)
+                return
+            if error.code == answers.REJECTED:
+                error.hint = f"it can be in no block: muniment document finish {file} --discard"
+            raise
+        _keep(session, file, pending, row, timeout)
+        text = f"{row['status']} {row['record']} in block {row['height']}"
+        answers.succeed(row, text, as_json=as_json)
 
 
 def _act(

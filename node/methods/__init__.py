@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from node.jsonrpc import Method, openrpc
-from node.methods import chain, governance, node, party, record, registry, state, transaction
+from node.methods import (
+    chain,
+    governance,
+    node,
+    party,
+    record,
+    registry,
+    state,
+    subscription,
+    transaction,
+)
 from node.methods.parameters import Nothing
 from node.service import NodeService
 
@@ -21,6 +31,7 @@ def all_methods(service: NodeService) -> list[Method]:
         *governance.methods(service),
         *registry.methods(service),
         *node.methods(service),
+        *subscription.methods(),
         Method("rpc.discover", Nothing, discover, "This document (OpenRPC)."),
     ]
 

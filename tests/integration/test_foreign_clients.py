@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import OKPKey
 
+from ledger import receipt as receipts
+from ledger import receipt_check
+from node.authoring.compiler import compile_source
+from node.authoring.source import parse
 from node.client import RpcRefusal
 from tests.builders import signer
 from tests.integration.network import Net, client_operation, document
@@ -129,6 +134,67 @@ def test_text_beyond_ascii_is_read_and_refused_by_its_field(net: Net, sign: Sign
         assert caught.value.reason == reason
     compact = sign(net.claims(PARTY, [document()], jti="Zürich"), jwk, "EdDSA")
     assert net.refusal(0, "tx_submit", tx=compact).reason == "TX_PAYLOAD_INVALID"
+
+
+PLACES = """
+service: places
+version: 1
+title: places
+types:
+  town:
+    fields:
+      name: {kind: string, pattern: ".+", max: 64}
+      parts: {kind: list, items: {kind: string, pattern: ".+", max: 64}}
+      registrant: party
+    states: [listed, gone]
+    final: [gone]
+    transitions:
+      create: {to: listed, by: party(registrant)}
+      remove: {from: listed, to: gone, by: party(registrant)}
+"""
+
+
+@pytest.fixture(scope="module")
+def places(net: Net) -> str:
+    """A service that keeps names of places, voted in by three of the four agencies."""
+    definition, problems = compile_source(parse(PLACES))
+    assert definition is not None, problems
+    proposal = {
+        "op": "gov.propose",
+        "proposal": "places-1",
+        "kind": "activate",
+        "body": {"definition": json.loads(definition.encode())},
+        "rationale": "0" * 64,
+        "effective_height": 0,
+        "until": int(time.time()) + 3_600,
+    }
+    vote = {"op": "gov.vote", "proposal": "places-1", "accept": True}
+    for party, operation in (
+        ("health-agency", proposal),
+        ("land-registry", vote),
+        ("interior-ministry", vote),
+    ):
+        jwk = json.loads((net.folder / "clients" / f"{party}.jwk").read_bytes())
+        fate = net.commit(with_pyjwt(net.claims(party, [operation]), jwk, "EdDSA"))
+        assert fate["status"] == "committed", fate
+    return "places-town"
+
+
+def test_text_beyond_ascii_commits_unchanged(net: Net, sign: Sign, places: str) -> None:
+    data = {"name": "Zürich", "parts": ["Höngg", "Wiedikon 𝄞"], "registrant": PARTY}
+    operation = {"op": "record.create", "type": places, "version": 1, "data": data}
+    compact = sign(net.claims(PARTY, [operation]), private_jwk(net), "EdDSA")
+    fate = net.commit(compact)
+    assert fate["status"] == "committed", fate
+    entry = net.call(0, "tx_get", id=fate["id"])
+    assert entry["tx"] == compact, "the bytes are stored as received"
+    record = entry["entry"]["results"][0]["record"]
+    for index in range(4):
+        net.call(index, "tx_wait", id=fate["id"])
+        assert net.call(index, "record_get", id=record)["record"]["data"] == data
+    receipt = net.call(0, "tx_receipt", id=fate["id"])
+    made = receipts.from_json(receipt)
+    assert receipt_check.verify(made, genesis_hash=net.genesis.hash).tx == fate["id"]
 
 
 def test_a_foreign_signature_with_another_key_is_refused(net: Net, sign: Sign) -> None:

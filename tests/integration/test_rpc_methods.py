@@ -12,10 +12,28 @@ from ledger import receipt_check
 from ledger.ids import hash_from_hex
 from ledger.parameters import Parameters
 from ledger.state_proof import Proof, verify
+from node.client import RpcRefusal
 from node.methods import document as openrpc_document
 from tests.integration.network import AGENCIES, Net, document, network, rpc_bytes
 
 pytestmark = pytest.mark.process
+PLAUSIBLE = {
+    "unit": "funds.eur",
+    "account": "treasury",
+    "service": "permits",
+    "proposal": "p-1",
+    "party": "treasury",
+}
+"""Values of required parameters for methods that need nothing from this chain."""
+STANDING = (
+    "chain_getBlock",
+    "chain_getHeader",
+    "chain_getCertificate",
+    "chain_getEpochs",
+    "chain_getValidators",
+    "chain_getCheckpoint",
+    "chain_listBlocks",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +70,19 @@ def test_every_method_answers(net: Net) -> None:
         "record_list": {"type": "permit", "limit": 2},
         "party_get": {"party": "treasury"},
     }
-    names = [method["name"] for method in openrpc_document()["methods"]]
-    assert set(parameters) <= set(names)
-    for name in names:
-        answer = net.call(1, name, **parameters.get(name, {}))
+    methods = openrpc_document()["methods"]
+    assert set(parameters) <= {method["name"] for method in methods}
+    for method in methods:
+        name = method["name"]
+        required = [item["name"] for item in method["params"] if item["required"]]
+        params = parameters.get(name) or {key: PLAUSIBLE[key] for key in required}
+        try:
+            answer = net.call(1, name, **params)
+        except RpcRefusal as error:  # no service was installed here: there is none of that name
+            assert (error.code, name in parameters) == (-32001, False), name  # noqa: PT017
+            continue
         assert answer
-        if name.startswith(("chain_get", "state_", "record_", "party_", "chain_list")) and name != (
-            "chain_getGenesis"
-        ):
+        if name.split("_")[0] in ("state", "record", "party") or name in STANDING:
             assert set(answer["at"]) == {"height", "block_hash"}, name
 
 

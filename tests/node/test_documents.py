@@ -21,6 +21,10 @@ from node.documents import (
     check_salt,
     commitment,
     file_digest,
+    keep_receipt,
+    pending_path,
+    read_pending,
+    receipt_path,
 )
 from tests.node.chains import PARTY, Grown
 
@@ -38,8 +42,12 @@ def kept(file: Path) -> tuple[DocumentReceipt, bytes, Grown]:
     made = Registration(file, "deed", "title")
     made.prepare()
     raw = grown.tx(made.operation(), jti=made.jti)
-    made.keep(grown.chain.id, PartyId(PARTY), {"tx": raw.decode()})
-    value = msgspec.json.decode(made.receipt_path.read_bytes(), type=DocumentReceipt)
+    pending = made.write_pending(grown.chain.id, PartyId(PARTY), raw.decode())
+    assert pending_path(file).stat().st_mode & 0o777 == 0o600
+    assert read_pending(file) == pending
+    keep_receipt(file, pending, {"tx": raw.decode()})
+    assert not pending_path(file).exists()
+    value = msgspec.json.decode(receipt_path(file).read_bytes(), type=DocumentReceipt)
     return value, raw, grown
 
 
@@ -110,3 +118,23 @@ def test_a_changed_or_missing_file(file: Path, tmp_path: Path) -> None:
         with pytest.raises(CommandError) as caught:
             check_document(value, missing)
         assert caught.value.code == NOT_FOUND
+
+
+def test_a_registration_that_was_interrupted_is_finished_not_repeated(file: Path) -> None:
+    grown = Grown()
+    made = Registration(file, "deed", "title")
+    made.prepare()
+    raw = grown.tx(made.operation(), jti=made.jti)
+    made.write_pending(grown.chain.id, PartyId(PARTY), raw.decode())
+    with pytest.raises(CommandError) as caught:
+        Registration(file, "deed", "title").prepare()
+    assert caught.value.reason == "RECEIPT_PENDING"
+    assert "document finish" in caught.value.hint
+    pending_path(file).write_text("{}")
+    with pytest.raises(CommandError) as caught:
+        read_pending(file)
+    assert caught.value.reason == "PENDING_INVALID"
+    pending_path(file).unlink()
+    with pytest.raises(CommandError) as caught:
+        read_pending(file)
+    assert caught.value.code == NOT_FOUND

@@ -11,7 +11,7 @@ from node.methods import document
 
 ROOT = Path(__file__).parent.parent.parent
 SPACES = "tx|chain|state|record|party|node|balance|task|deadline|service|gov"
-ROW = re.compile(rf"\| `((?:{SPACES})_\w+|rpc\.\w+)` \| (.*?) \|")
+ROW = re.compile(rf"\| `((?:{SPACES})_\w+|rpc\.\w+|(?:un)?subscribe)` \| (.*?) \|")
 
 
 def test_the_committed_document_is_the_current_one() -> None:
