@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SEEDS ?= 300
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test test-deploy check sim sim-long mutants bench soak coverage lock clean
+.PHONY: help setup demo demo-once test test-deploy test-services check sim sim-long mutants mutants-services bench soak coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -18,11 +18,15 @@ demo-once: setup ## the same, and ends
 	@$(PY) -m scripts.demo --once
 
 test: setup ## every test that needs no Debian package
-	@$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/deploy
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests --ignore tests/deploy --ignore tests/services/test_live.py
 
 test-deploy: setup ## deploy/ against Debian's Prometheus, which it installs
 	@sh scripts/debian.sh prometheus
 	@$(PY) -m pytest -q tests/deploy
+
+test-services: setup ## services on four validators whose clock moves; installs Debian's faketime
+	@sh scripts/debian.sh faketime
+	@$(PY) -m pytest -q -s tests/services/test_live.py
 
 check: setup ## formatting, lint, types, import contracts, house rules, coverage
 	@$(PY) -m ruff format --check --quiet .
@@ -40,6 +44,9 @@ sim-long: setup ## 100,000 seeds
 
 mutants: setup ## plant known bugs; the simulator must find each
 	@$(PY) -m tests.sim.mutants
+
+mutants-services: setup ## take each rule of each service away; its scenario must notice
+	@$(PY) -m scripts.mutants_services
 
 bench: setup ## BENCH=load|failover|tree|stages
 	@$(PY) -m benchmarks $(or $(BENCH),load)

@@ -18,7 +18,8 @@ from ledger.ids import CHAIN_ID, JTI, PARTY_ID, SIGNATURE_BYTES, Kid, PartyId, T
 HEADER_TYP: Final = "muniment+jwt"
 ALGORITHMS: Final = ("Ed25519", "EdDSA")
 """RFC 9864 and RFC 8037 names of the same signature."""
-DEPTH_MAX: Final = 16
+DEPTH_MAX: Final = 48
+"""Of a payload; a proposal holds a definition of depth 40 in its fifth level."""
 _CLAIMS: Final = frozenset({"iss", "aud", "jti", "exp", "ops"})
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 """Base64url of 32 bytes: the last character holds four bits and no spare ones."""

@@ -55,6 +55,7 @@ from p2p.peers import PeerMember, parse_address
 from p2p.tls import make_certificate
 from p2p.transport import Handlers, Identity, Transport, TransportOptions
 
+STORE_LOCK_SECONDS = 5.0
 EXIT_OK = 0
 EXIT_KEY = 7
 EXIT_CONFIG = 64
@@ -129,6 +130,18 @@ def build_machine(
     return Machine(chain, Core(replica), intake, Gossip(waiting), store, patience)
 
 
+def _open_store(home: Home) -> LevelStore:
+    """Open the database. A killed process may hold its lock for a moment after its end."""
+    deadline = time.monotonic() + STORE_LOCK_SECONDS
+    while True:
+        try:
+            return LevelStore(home.database, create_if_missing=True)
+        except OSError as error:
+            if "lock" not in str(error).lower() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def open_node(home: Home, config: Config) -> Node:
     """Open the store and build the node. Raises what `main` maps to exit codes."""
     try:
@@ -139,7 +152,7 @@ def open_node(home: Home, config: Config) -> Node:
     except ValueError as error:
         raise ConfigError(f"{home.genesis}: {error}") from None
     signer = Ed25519Signer(read_key_seed(home.vote_key, "vote-ed25519"))
-    store = LevelStore(home.database, create_if_missing=True)
+    store = _open_store(home)
     vote_guard = VoteGuard(store, home.vote_mark)
     verifier = CountingVerifier(Ed25519Verifier())
     chain = Chain(store, genesis, CachedVerifier(verifier))

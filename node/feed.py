@@ -17,7 +17,7 @@ from ledger import base64url, canonical
 from node.chain import Chain
 
 Topic = Literal["blocks", "transactions", "records"]
-CACHED_MAX = 32
+CACHED_MAX = 16
 """Blocks, each under one topic, that many subscribers share."""
 
 

@@ -64,6 +64,8 @@ class Act:
     """`<record id>#<timer name>`; empty for an operation."""
     written: list[tuple[str, int, str]] = field(default_factory=list)
     """(record, seq, state) of every version written so far, in order."""
+    fired: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(record, seq) -> the transition that other records made of it by `create` and `fire`."""
 
     def spend_effect(self) -> None:
         """Raises Refused when the transaction made too many effects."""
@@ -74,7 +76,12 @@ class Act:
     def result(self, record: str, seq: int, state: str) -> dict[str, Any]:
         """The result of an act on `record`: it names every record that changed with it."""
         others = [
-            {"record": other, "seq": number, "state": named}
+            {
+                "record": other,
+                "seq": number,
+                "state": named,
+                "transition": self.fired.get((other, number), ""),
+            }
             for other, number, named in self.written
             if other != record
         ]

@@ -270,7 +270,7 @@ class _Checker:
         depth: int,
     ) -> Iterator[Problem]:
         count[0] += 1
-        for tree in _trees_of(effect):
+        for tree in trees_of(effect):
             yield from _expression(path, tree)
         if isinstance(effect, SetEffect | PushEffect | PullEffect):
             field = kind.fields.get(effect.field)
@@ -312,7 +312,7 @@ class _Checker:
                 yield from self._effect(where, inner, owner, kind, count, depth + 1)
 
 
-def _trees_of(effect: Effect) -> list[Any]:
+def trees_of(effect: Effect) -> list[Any]:
     """The expressions of one effect, those of nested effects left out."""
     if isinstance(effect, SetEffect | PushEffect | PullEffect):
         return [effect.value]

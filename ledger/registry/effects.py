@@ -239,7 +239,10 @@ class _Runner:
         made = new_record(act, record, record_type, self._record["def"])
         made["data"] = {name: value for name, value in data.items() if value is not None}
         self._deeper()
-        perform(act, loaded, kind, None, made, kind.transitions[CREATE], {}, self._signers())
+        made_seq = perform(
+            act, loaded, kind, None, made, kind.transitions[CREATE], {}, self._signers()
+        )
+        act.fired[record, made_seq] = CREATE
         act.depth -= 1
 
     def _signers(self) -> Sequence[str]:
@@ -257,5 +260,6 @@ class _Runner:
         check_input(act, transition, given)
         self._deeper()
         after = {**before, "data": dict(before["data"]), "timers": dict(before["timers"])}
-        perform(act, loaded, kind, before, after, transition, given, self._signers())
+        seq = perform(act, loaded, kind, before, after, transition, given, self._signers())
+        act.fired[before["id"], seq] = effect.transition
         act.depth -= 1

@@ -6,12 +6,13 @@ Everything that people write shortly becomes explicit here; the compiled form is
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from ledger.registry.check import check
 from ledger.registry.definition import DEFINITION_TYPE, Definition
+from ledger.registry.fields import Field
 from ledger.registry.syntax import ExpressionError
 from ledger.registry.syntax import parse as parse_expression
 from node.authoring.source import Problem, Source
@@ -29,6 +30,10 @@ _TYPE = {
     "universal",
 }
 _TRANSITION = {"doc", "from", "to", "by", "auto", "internal", "input", "if", "do"}
+_MEMBERS = {
+    str(kind.__struct_config__.tag): [member.name for member in msgspec.structs.fields(kind)]
+    for kind in get_args(Field)
+}
 _AGGREGATE = {"doc", "type", "link", "states", "field"}
 _AND = re.compile(r"\s+and\s+")
 _OR = re.compile(r"\s+or\s+")
@@ -155,8 +160,22 @@ class _Compiler:
                 form.setdefault("privacy", "committed")
             if isinstance(form.get("items"), str):
                 form["items"] = {"kind": form["items"]}
+            self.check_members(form, (*path, name))
             fields[name] = form
         return fields
+
+    def check_members(self, form: dict[str, Any], path: tuple[str, ...]) -> None:
+        """Note a kind that does not exist, and members that it does not have."""
+        known = _MEMBERS.get(form["kind"])
+        if known is None:
+            self.problem(path, f"no kind {form['kind']!r}; want one of {', '.join(_MEMBERS)}")
+            return
+        for member in form:
+            if member != "kind" and member not in known:
+                message = f"unknown; want one of {', '.join(known)}"
+                if " " in member:
+                    message = "unknown; a text with a comma stands in quotation marks"
+                self.problem((*path, member), message)
 
     def transition(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         form = self.mapping(value, path, _TRANSITION)
@@ -219,7 +238,7 @@ class _Compiler:
     # ----- policies
 
     def policy(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
-        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, each with `but:`."""
+        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, `of:`, with `but:`."""
         if isinstance(value, str):
             return self._policy_text(value, path)
         form = self.mapping(value, path, {"all", "any", "count", "of", "but"})

@@ -100,7 +100,7 @@ class _Linter:
     def _roles(self) -> Iterator[_Found]:
         text = self._definition.encode().decode("utf-8")
         for role in self._definition.roles:
-            if f'"role":"{role}"' not in text:
+            if f'"role":"{role}"' not in text and f'["str","{role}"]' not in text:
                 yield ("roles", role), "no authority names this role", "warning"
 
     def _reach(self, path: tuple[str, ...], kind: Type) -> Iterator[_Found]:

@@ -49,12 +49,15 @@ def who(policy: Policy | None) -> str:
     raise AssertionError(policy)
 
 
-def service_page(definition: Definition, source: Any) -> str:
-    """Markdown: every type, state, act, who may do it and what must hold."""
+def service_page(definition: Definition, source: Any, about: str = "") -> str:
+    """Markdown: every type, state, act, who may do it and what must hold; `about` comes first."""
     lines = [
         f"# {definition.service}, version {definition.version}",
         "",
         f"Definition `{definition.hash.hex()}`.",
+        "",
+        *([about.strip(), ""] if about.strip() else []),
+        "## Roles",
         "",
         "| role | |",
         "|---|---|",
@@ -65,16 +68,20 @@ def service_page(definition: Definition, source: Any) -> str:
     for name, kind in definition.types.items():
         written = ((source.get("types") or {}).get(name) or {}) if isinstance(source, dict) else {}
         lines += ["", f"## {name}", "", str(written.get("doc", "")), ""]
-        lines += _fields(kind)
-        lines += ["", "| act | from | to | who | what must hold |", "|---|---|---|---|---|"]
+        lines += _fields(kind, written.get("fields") or {})
+        final = ", ".join(kind.final)
+        lines += ["", f"States: {', '.join(kind.states)}" + (f"; final: {final}." if final else ".")]
+        head = "| act | from | to | who | what must hold | |"
+        lines += ["", head, "|---|---|---|---|---|---|"]
         for act, transition in kind.transitions.items():
-            lines.append(_row(act, transition))
+            told = (written.get("transitions") or {}).get(act) or {}
+            lines.append(_row(act, transition, str(told.get("doc", ""))))
         for act, policy in kind.universal.items():
-            lines.append(f"| {act} | any | | {who(policy)} | a reason code and a commitment |")
+            lines.append(f"| {act} | any | | {who(policy)} | a reason code and a commitment | |")
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
-def _fields(kind: Type) -> list[str]:
+def _fields(kind: Type, written: dict[str, Any]) -> list[str]:
     lines = ["| field | kind | |", "|---|---|---|"]
     for name, field in kind.fields.items():
         form = str(type(field).__struct_config__.tag)
@@ -82,17 +89,21 @@ def _fields(kind: Type) -> list[str]:
         if field.origin == "effect":
             notes.append("set by the acts")
         if field.privacy == "committed":
-            notes.append("commitment; the content stays off the chain")
-        lines.append(f"| {name} | {form} | {', '.join(notes)} |")
+            notes.append("the content stays off the chain")
+        told = written.get(name)
+        if isinstance(told, dict) and told.get("doc"):
+            notes.insert(0, str(told["doc"]).rstrip("."))
+        lines.append(f"| {name} | {form} | {'; '.join(notes)} |")
     return lines
 
 
-def _row(act: str, transition: Transition) -> str:
+def _row(act: str, transition: Transition, told: str) -> str:
     acting = "when its time comes" if transition.auto else who(transition.by)
     if transition.internal:
         acting = "another record's act"
     guards = ", ".join(name.replace("_", " ") for name, _ in transition.guards)
-    return f"| {act} | {', '.join(transition.source)} | {transition.to} | {acting} | {guards} |"
+    source = ", ".join(transition.source)
+    return f"| {act} | {source} | {transition.to} | {acting} | {guards} | {told} |"
 
 
 def differences(old: Definition, new: Definition) -> list[str]:

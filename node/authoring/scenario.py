@@ -150,8 +150,7 @@ class Scenario:
         what = self._what(operation)
         reason, result = ground.run(step["as"], operation)
         if "refused" in step:
-            parts = (reason, *(str(result[k]) for k in ("guard", "field") if k in result))
-            said = " ".join(part for part in parts if part)
+            said = _said(reason, result)
             if said != str(step["refused"]).strip():
                 wanted = step["refused"]
                 raise ScenarioFailed(line, f"want refused {wanted!r}, got {said or 'done'!r}")
@@ -177,15 +176,25 @@ class Scenario:
             self._waiting[record] = (result["pending"], what[1])
             return
         self.coverage.fired.add(what)
+        self._note_others(result)
         if "state" in step and result["state"] != step["state"]:
             raise ScenarioFailed(line, f"want state {step['state']}, got {result['state']}")
+
+    def _note_others(self, result: dict[str, Any]) -> None:
+        for other in result.get("others", ()):
+            if other["transition"]:
+                self.coverage.fired.add((self._kind(other["record"]), other["transition"]))
+
+    def _kind(self, record: str) -> str:
+        """The type of a record's id, without the service."""
+        return record.split("/")[0].removeprefix(f"{self._service}-")
 
     def _what(self, operation: dict[str, Any]) -> tuple[str, str]:
         """(type, transition) that an operation is about."""
         prefix = f"{self._service}-"
         if operation["op"] == "record.create":
             return operation["type"].removeprefix(prefix), "create"
-        kind = str(operation.get("id", "")).split("/")[0].removeprefix(prefix)
+        kind = self._kind(str(operation.get("id", "")))
         if operation["op"] == "record.approve":
             return kind, self._waiting[operation["id"]][1]
         return kind, str(operation.get("transition", operation["op"]))
@@ -196,11 +205,13 @@ class Scenario:
         entries = ground.advance(_seconds(step["advance"]))
         fired = [e for e in entries if e["kind"] == "timer"]
         for entry in fired:
-            kind = entry["record"].split("/")[0].removeprefix(f"{self._service}-")
+            kind = self._kind(entry["record"])
             if entry["status"] == "fired":
                 self.coverage.fired.add((kind, entry["name"]))
+                self._note_others(entry["results"][0])
             else:
-                self.coverage.refused.add((kind, entry["name"], entry["reason"]))
+                failed = entry["results"][0] if entry["results"] else {}
+                self.coverage.refused.add((kind, entry["name"], _said(entry["reason"], failed)))
         wanted = step.get("timer")
         names = [entry["name"] for entry in fired]
         if wanted is not None and names != (wanted if isinstance(wanted, list) else [wanted]):
@@ -261,6 +272,12 @@ class Scenario:
         if value.startswith("#"):
             return sha256(value.encode("utf-8")).hex()
         return value
+
+
+def _said(reason: str, failed: dict[str, Any]) -> str:
+    """A refusal as scenarios write it: the reason, and the guard or field that it names."""
+    parts = (reason, *(str(failed[k]) for k in ("guard", "field") if k in failed))
+    return " ".join(part for part in parts if part)
 
 
 def _seconds(value: Any) -> int:

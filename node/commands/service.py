@@ -184,10 +184,12 @@ def doc(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The service's page: fields, states, acts, who may do them, what must hold."""
+    """The service's page: about.md beside it, then fields, states, acts, who may do them."""
     with failing(as_json):
         definition, source = load(file)
-        page = service_page(definition, source.value)
+        about = _path(file).with_name("about.md")
+        text = about.read_text(encoding="utf-8") if about.is_file() else ""
+        page = service_page(definition, source.value, text)
         if output is not None:
             output.write_text(page, encoding="utf-8")
         shown = page if output is None else f"wrote {output}"

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
 from tests.integration.load import Load
-from tests.integration.network import AGENCIES, Net, document
+from tests.integration.network import AGENCIES, Net, document, network, until
+from tests.node.rude import HANDSHAKE, closing, frame
 
 pytestmark = pytest.mark.process
 LOAD_SECONDS = 6.0
 CUT_AFTER = 120
 """Messages after which a follower hangs up and goes to another node."""
+
+SLOW_MS = 1_000
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    """Four validators that soon lose patience with slow readers."""
+    environment = {"MUNIMENT_RPC__SLOW_READER_MS": str(SLOW_MS)}
+    with network(tmp_path_factory.mktemp("websocket"), environment=environment) as running:
+        yield running
+
 
 Place = tuple[int, int]
 
@@ -80,7 +95,7 @@ def test_followers_that_reconnect_miss_nothing_under_load(net: Net) -> None:
         return [places, *(await asyncio.wait_for(asyncio.gather(*followers), 60))]
 
     places, *followers = asyncio.run(test())
-    assert len(places) > 500
+    assert len(places) > 200
     for seen in followers:
         assert seen == places
 
@@ -100,6 +115,61 @@ def test_a_client_submits_and_sees_its_own_transaction_committed(net: Net) -> No
     asyncio.run(test())
     answer = net.refusal(0, "subscribe", topic="blocks")
     assert (answer.code, answer.reason) == (-32601, "WEBSOCKET_ONLY")
+
+
+def test_a_slow_reader_is_closed_and_costs_nobody_else(net: Net) -> None:
+    subscribe = '{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["transactions",null,0]}'
+    # Enough to tell that no buffer on the way holds it all.
+    for _ in range(6):
+        net.call(1, "tx_submitMany", txs=[net.sign(AGENCIES[0], document(n)) for n in range(100)])
+    net.wait_equal()
+    with socket.socket() as rude:
+        rude.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        rude.settimeout(20)
+        rude.connect(("127.0.0.1", net.port(1)))
+        rude.sendall(HANDSHAKE + frame(subscribe) * 16)
+        until(lambda: net.metric(1, "muniment_rpc_slow_readers_closed_total") == 1, "closed")
+        assert net.commit(net.sign(AGENCIES[1], document("cd")), 1)["status"] == "committed"
+        said = bytearray()
+        while part := rude.recv(65_536):
+            said += part
+    assert said.endswith(closing(4008, "slow reader: nothing taken for 1 s"))
+    until(lambda: net.metric(1, "muniment_rpc_websockets") == 0, "gone")
+    assert net.metric(1, "muniment_rpc_subscriptions") == 0
+
+
+GARBAGE = {
+    "no frames": b"GET / HTTP/1.1\r\n\r\n",
+    "zeros": bytes(200_000),
+    "ones": b"\xff" * 200_000,
+    "reserved bits": b"\xf1\x80\x00\x00\x00\x00",
+    "compressed though not agreed": b"\xc1\x82\x00\x00\x00\x00{}",
+    "a continuation of nothing": b"\x80\x80\x00\x00\x00\x00",
+    "a fragmented ping": b"\x09\x80\x00\x00\x00\x00",
+    "a ping of 126 bytes": b"\x89\xfe\x00\x7e" + bytes(130),
+    "a message of 2^63 bytes": b"\x81\xff\x80" + bytes(11),
+    "a message of 2 MB": b"\x81\xff" + (2_000_000).to_bytes(8, "big") + bytes(2_000_004),
+    "an endless message": b"\x01\xfe\xff\xff"
+    + bytes(65_539)
+    + (b"\x00\xfe\xff\xff" + bytes(65_539)) * 30,
+    "unknown opcode": b"\x83\x80\x00\x00\x00\x00",
+    "close of one byte": b"\x88\x81\x00\x00\x00\x00x",
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_ends_its_connection_and_nothing_else(net: Net, what: str) -> None:
+    with socket.socket() as rude:
+        rude.settimeout(5)
+        rude.connect(("127.0.0.1", net.port(2)))
+        rude.sendall(HANDSHAKE)
+        assert rude.recv(4_096).startswith(b"HTTP/1.1 101 ")
+        with contextlib.suppress(ConnectionError):
+            rude.sendall(GARBAGE[what])
+            while rude.recv(65_536):
+                pass
+    until(lambda: net.metric(2, "muniment_rpc_websockets") == 0, "gone", 5)
+    assert "Traceback" not in net.logs()
 
 
 @pytest.mark.parametrize(

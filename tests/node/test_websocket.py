@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
 
+from node import websocket
 from node.config import Rpc
 from node.feed import Feed
 from node.jsonrpc import Dispatcher, Method
@@ -21,6 +21,7 @@ from node.methods.parameters import Nothing
 from node.metrics import Counts
 from node.websocket import WebSockets
 from tests.node.chains import Grown
+from tests.node.rude import HANDSHAKE, closing, frame
 
 
 class Served:
@@ -330,14 +331,6 @@ def test_no_push_precedes_the_answer_that_names_its_subscription() -> None:
     run(test)
 
 
-def frame(text: str) -> bytes:
-    """A masked text frame of at most 125 bytes, or with a 16-bit length."""
-    data, mask = text.encode(), os.urandom(4)
-    length = len(data)
-    size = bytes((0x80 | length,)) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
-    return b"\x81" + size + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data))
-
-
 def test_a_slow_reader_is_closed_with_4008_and_others_are_not() -> None:
     async def test() -> None:
         async with serving(slow_reader_ms=400) as served:
@@ -348,15 +341,10 @@ def test_a_slow_reader_is_closed_with_4008_and_others_are_not() -> None:
                 rude.setblocking(False)
                 loop = asyncio.get_running_loop()
                 await loop.sock_connect(rude, ("127.0.0.1", served.port))
-                head = (
-                    "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-                )
                 subscribe = (
                     '{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["blocks",null,0]}'
                 )
-                await loop.sock_sendall(rude, head.encode() + frame(subscribe) * 10)
+                await loop.sock_sendall(rude, HANDSHAKE + frame(subscribe) * 10)
                 good = await served.connect()
                 await call(good, "subscribe", topic="blocks", from_height=0)
                 assert len(await pushes(good, 151)) == 151
@@ -369,10 +357,7 @@ def test_a_slow_reader_is_closed_with_4008_and_others_are_not() -> None:
                 with contextlib.suppress(OSError):
                     while part := await loop.sock_recv(rude, 65_536):
                         said += part
-            reason = b"slow reader: nothing taken for 0.4 s"
-            assert said.endswith(
-                b"\x88" + bytes((2 + len(reason),)) + (4008).to_bytes(2, "big") + reason
-            )
+            assert said.endswith(closing(4008, "slow reader: nothing taken for 0.4 s"))
             assert served.counts.slow_readers == 1
             served.grow()
             assert len(await pushes(good, 1)) == 1
@@ -388,5 +373,23 @@ def test_clients_are_told_when_the_node_stops() -> None:
             stopping = asyncio.create_task(served.sockets.stop())
             assert (await ws.receive(timeout=5)).data == 1001
             await stopping
+
+    run(test)
+
+
+def test_a_client_that_went_away_without_a_word_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "HEARTBEAT_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with serving() as served:
+            await served.session.ws_connect(f"http://127.0.0.1:{served.port}/ws", autoping=False)
+            assert len(served.feed.listeners) == 1
+            for _ in range(40):
+                await asyncio.sleep(0.05)
+                if not served.feed.listeners:
+                    break
+            assert not served.feed.listeners
 
     run(test)
