@@ -11,7 +11,7 @@ help: ## list the targets
 setup: ## make .venv with munimentd and muniment
 	@sh scripts/setup.sh
 
-demo: setup ## four agencies commit real documents; stays up on a terminal
+demo: setup ## a morning in four agencies; stays up on a terminal
 	@$(PY) -m scripts.demo
 
 demo-once: setup ## the same, and ends

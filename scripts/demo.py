@@ -1,6 +1,7 @@
-"""`make demo`: four agencies commit real documents, lose their leader, and go on.
+"""`make demo`: a morning in four agencies, real documents, a lost leader, and on it goes.
 
-Everything is done through the two commands that a user would type; each is shown before it runs.
+Documents go through the two commands that a user would type, each shown before it runs; the
+services' stories through JSON-RPC (scripts/morning).
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from ledger.receipt import ReceiptInvalid
+from node.authoring.scenario import ScenarioFailed
+from node.client import RpcRefusal, Unreachable
+from scripts.morning.play import STORIES, Morning
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -82,6 +88,28 @@ class Demo:
         self.run(
             "muniment", "profile", "add", "demo", "--info-file", str(self.net / "net.json"), "--use"
         )
+
+    def morning(self) -> None:
+        """The four services, voted in and used; a receipt of every act."""
+        kept = self.folder / "receipts"
+        kept.mkdir()
+        morning = Morning(self.net, kept, say)
+        for service, title in STORIES.items():
+            say()
+            say(f"{title} ({service})")
+            try:
+                timed = morning.play(service)
+            except (ScenarioFailed, RpcRefusal, Unreachable, ReceiptInvalid) as error:
+                raise DemoFailed(f"{service}: {error}") from error
+            for record in timed:
+                file = self.folder / f"{service}.proof.json"
+                self.run("muniment", "proof", "get", f"record/{record}", "-o", str(file))
+                proved = self.run("muniment", "proof", "verify", str(file))
+                say(f"  VALID: the record's state at block {proved['height']}")
+        last = max(kept.iterdir())
+        verdict = self.run("muniment", "receipt", "verify", str(last))
+        signed = f"{verdict['signers']} of {verdict['members']} signed"
+        say(f"  VALID: block {verdict['height']}, {signed}")
 
     def gather(self, count: int) -> list[Path]:
         """Copies of real files of this project."""
@@ -198,6 +226,9 @@ class Demo:
 def play(demo: Demo) -> None:
     """The whole story."""
     demo.start()
+    demo.morning()
+    say()
+    say("Documents, and a validator that dies")
     files = demo.gather(DOCUMENTS + AFTER_THE_KILL)
     demo.register(files[:DOCUMENTS])
     demo.verify(files[0])

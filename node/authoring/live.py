@@ -56,6 +56,8 @@ class LiveGround:
         self._serial = 0
         self._ahead = 0
         """Seconds by which the clocks were moved beyond the newest block."""
+        self.steps: list[str] = []
+        """Transactions of steps that are in a block, committed or refused, in order."""
 
     def _call(self, method: str, **params: Any) -> Any:
         return self._ask(method, params)
@@ -230,9 +232,11 @@ class LiveGround:
         """One operation in a transaction of its own."""
         self._set_up()
         try:
-            entry = self._entry(self._submit(party, [operation]))
+            txid = self._submit(party, [operation])
         except RpcRefusal as refused:
             return refused.reason, {}
+        entry = self._entry(txid)
+        self.steps.append(txid)
         results = entry["results"]
         return entry["reason"], results[0] if results else {}
 
