@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SEEDS ?= 300
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test test-deploy test-services check sim sim-long mutants mutants-services bench soak coverage lock clean
+.PHONY: help setup demo demo-once test test-deploy test-services check sim sim-long mutants mutants-services pages bench soak coverage lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -48,7 +48,11 @@ mutants: setup ## plant known bugs; the simulator must find each
 mutants-services: setup ## take each rule of each service away; its scenario must notice
 	@$(PY) -m scripts.mutants_services
 
-bench: setup ## BENCH=load|failover|tree|stages
+pages: setup ## write docs/services/ from the definitions anew
+	@for name in funds land documents casework; do \
+		.venv/bin/muniment service doc services/$$name -o docs/services/$$name.md; done
+
+bench: setup ## BENCH=load|services|failover|tree|stages
 	@$(PY) -m benchmarks $(or $(BENCH),load)
 
 coverage: setup ## branch coverage of consensus/ and ledger/, at least 95 %

@@ -1,11 +1,11 @@
-"""`python -m benchmarks load|failover|tree|stages`: each prints one JSON line last."""
+"""`python -m benchmarks load|services|failover|tree|stages`: each prints one JSON line last."""
 
 from __future__ import annotations
 
 import runpy
 import sys
 
-BENCHMARKS = ("load", "failover", "tree", "stages")
+BENCHMARKS = ("load", "services", "failover", "tree", "stages")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import resource
 import statistics
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,7 @@ from ledger.signed_text import possession_text
 BATCH = 100
 OPERATIONS = 16
 EXPIRY_SECONDS = 20_000
+REFUSED = "muniment_consensus_txs_refused_total"
 LONG_CODE = "building-permit-of-the-district-office-for-construction-and-la"
 
 
@@ -188,6 +190,17 @@ async def committed(sender: Sender, first: int, last: int) -> int:
     return total
 
 
+async def refusals(sender: Sender, first: int, last: int) -> Counter[str]:
+    """Reasons of the transactions that blocks first..last refused."""
+    found: Counter[str] = Counter()
+    for height in range(first, last + 1):
+        entries = (await sender.post(0, "chain_getBlock", {"height": height}))["entries"]
+        for entry in entries:
+            if entry.get("reason"):
+                found[f"{entry['reason']} {entry['results']}"[:200]] += 1
+    return found
+
+
 async def light(sender: Sender, transactions: list[str], rate: float) -> list[float]:
     """Commit latency in milliseconds of single transactions at `rate` a second."""
 
@@ -222,7 +235,7 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
         transactions = workload(running, count, options.clients)
         latencies = await light(sender, transactions[:light_count], 10)
         await settle(running, sender)
-        result = await _load(running, sender, transactions[light_count:], options)
+        result = await run_load(running, sender, transactions[light_count:], options)
     latencies.sort()
     result["latency_ms"] = {
         "p50": round(statistics.median(latencies), 1),
@@ -232,12 +245,14 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
     return result
 
 
-async def _load(
+async def run_load(
     running: Network, sender: Sender, transactions: list[str], options: argparse.Namespace
 ) -> dict[str, Any]:
+    """Send for `options.seconds`, wait until all is in blocks, and count it from the chain."""
     say(f"load for {options.seconds} s")
     disk = running.disk_bytes()
     verified = sum(running.metric(i, "muniment_crypto_verifications_total") for i in range(4))
+    refused = running.metric(0, REFUSED)
     first = (await sender.post(0, "node_status", {}))["height"] + 1
     cpu, own = running.cpu_seconds(), _own_cpu()
     started = time.monotonic()
@@ -252,6 +267,10 @@ async def _load(
     done = await committed(sender, first, status[0]["height"])
     if done != sent:
         raise RuntimeError(f"sent {sent}, the chain holds {done}")
+    refused = running.metric(0, REFUSED) - refused
+    if refused:
+        reasons = await refusals(sender, first, status[0]["height"])
+        raise RuntimeError(f"refused of {done} transactions: {reasons}")
     verified = (
         sum(running.metric(i, "muniment_crypto_verifications_total") for i in range(4)) - verified
     )

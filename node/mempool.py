@@ -44,6 +44,8 @@ class Mempool:
         self.bytes = 0
         self._patience_from_ms = 0
         """No transaction counts as overdue from before this time: blocks were full till then."""
+        self._soonest_exp = 0
+        """No waiting transaction expires earlier, seconds; spares most walks through the pool."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -83,6 +85,8 @@ class Mempool:
         """Take a transaction for which `room_for` had room."""
         transaction = waiting.admitted.transaction
         assert transaction.id not in self._waiting
+        if not self._waiting or transaction.exp < self._soonest_exp:
+            self._soonest_exp = transaction.exp
         self._waiting[transaction.id] = waiting
         self._marks[(transaction.iss, transaction.jti)] = transaction.id
         self._agencies[waiting.agency] = self._agencies.get(waiting.agency, 0) + 1
@@ -121,12 +125,16 @@ class Mempool:
 
     def expire(self, time_ms: int) -> list[TxId]:
         """Drop what can be in no later block, because block time reached its exp."""
+        if not self._waiting or time_ms < self._soonest_exp * 1000:
+            return []
         late = [
             txid
             for txid, waiting in self._waiting.items()
             if waiting.admitted.transaction.exp * 1000 <= time_ms
         ]
         self.remove(late)
+        exps = (waiting.admitted.transaction.exp for waiting in self._waiting.values())
+        self._soonest_exp = min(exps, default=0)
         return late
 
     def excuse(self, now_ms: int) -> None:

@@ -72,6 +72,10 @@ class LiveGround:
                 voters.append(agency)
         return voters
 
+    def signer(self, party: str) -> Ed25519Signer:
+        """Key of a party that was added. Raises KeyError."""
+        return self._keys[party]
+
     # ----- transactions
 
     def _submit(self, party: str, operations: Sequence[Operation], jti: str = "") -> str:

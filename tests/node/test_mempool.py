@@ -88,6 +88,15 @@ def test_expiry_is_at_exp() -> None:
     assert pool.expire(99_999) == []
     assert pool.expire(100_000) == [early.admitted.transaction.id]
     assert list(pool.all()) == [late]
+    earlier = waiting(exp=50)
+    pool.add(earlier)
+    assert pool.expire(50_000) == [earlier.admitted.transaction.id]
+    pool.remove([late.admitted.transaction.id])
+    assert pool.expire(10**9) == []
+    last = waiting(exp=900)
+    pool.add(last)
+    assert pool.expire(899_999) == []
+    assert pool.expire(900_000) == [last.admitted.transaction.id]
 
 
 def test_patience_counts_from_arrival_or_the_last_excuse() -> None:
