@@ -19,11 +19,12 @@ from ledger.registry.catalogue import (
     Loaded,
     find_version,
     parse_definition_name,
+    record_key,
     record_value,
 )
 from ledger.registry.definition import CREATE, Transition, Type
 from ledger.registry.evaluate import ExpressionRefused, Meter, Scope, truth
-from ledger.registry.scope import View
+from ledger.registry.scope import View, pay_to_read
 from ledger.state import Draft
 
 DEPTH_MAX = 8
@@ -89,9 +90,10 @@ class Act:
         return {**result, "others": others} if others else result
 
     def lookup(self) -> fields.Lookup:
-        """What exists, for the check of values."""
+        """What exists, for the check of values; every record looked up is paid for."""
 
         def record_type(record: str) -> str | None:
+            pay_to_read(self.draft.get(record_key(record)), self.meter)
             value = record_value(self.draft, record)
             if value is None or "locks" not in value:
                 # A document's type is whatever its registrant wrote: no record of a service.
@@ -168,7 +170,10 @@ def child_id(record_type: str, parent: str, seq: int, index: int) -> str:
 def write_record(
     act: Act, loaded: Loaded, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]
 ) -> int:
-    """Write the next version with everything that is derived from it. Raises Refused."""
+    """Write the next version with everything that is derived from it.
+
+    Raises Refused, and ExpressionRefused when the transaction cannot pay for it.
+    """
     record = after["id"]
     key = b"record/" + record.encode("ascii")
     after = {**after, "tx": act.tx, "height": act.height}
@@ -185,17 +190,16 @@ def write_record(
     assert written is not None
     if len(written) > act.record_bytes_max:
         raise Refused("RECORD_TOO_LARGE")
-    reason = aggregates.update(act.draft, loaded, after["type"], record, before, after)
+    pay_to_read(written, act.meter)
+    reason = aggregates.update(act.draft, act.meter, loaded, record, before, after)
     if reason:
         raise Refused(reason)
     _index(act.draft, kind, before, after)
     _timers(act.draft, before, after)
-    if before is None:
-        short = after["type"]
-        for link in kind.complete:
-            parent = after["data"].get(link)
-            if parent is not None:
-                aggregates.extend_link(act.draft, parent, short, link, record)
+    for link in kind.complete:
+        parent = after["data"].get(link)
+        if parent is not None and (before is None or before["data"].get(link) != parent):
+            aggregates.extend_link(act.draft, parent, after["type"], link, record)
     act.written.append((record, seq, after["state"]))
     return seq
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ledger.ids import CODE, HASH_HEX
+from ledger.parties import PartyStatus, find_party
 from ledger.registry import fields, pending
 from ledger.registry.act import (
     Act,
@@ -41,6 +42,8 @@ _UNIVERSAL_INPUT = {
 }
 ACTS_MAX = 64
 """Universal acts noted on one record."""
+COURT_ORDERS = 16
+"""Of them, kept for court orders: nobody fills a record up so that no court reaches it."""
 
 
 def create(
@@ -81,6 +84,8 @@ def act_on(
 ) -> dict[str, Any]:
     """Act on a record, or leave the act waiting for more signatures. Raises Refused."""
     value = _record(act, record)
+    if transition == CREATE:
+        raise Refused("TRANSITION_UNKNOWN")
     if revision is not None and revision != value["seq"]:
         raise Refused("CONFLICT", revision=value["seq"])
     waiting = pending.Pending(
@@ -140,7 +145,8 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
     if row.status != "active":
         raise Refused("DEFINITION_SUSPENDED")
     kind = loaded.type(waiting.type)
-    assert kind is not None
+    if kind is None:  # the current version dropped it
+        raise Refused("TYPE_UNKNOWN")
     transition = kind.transitions[CREATE]
     if transition.by is None:
         raise Refused("NOT_AUTHORISED")
@@ -188,12 +194,20 @@ def _decide(
     given: dict[str, Any],
     signers: Sequence[str],
 ) -> bool:
-    """Whether the signers suffice. Raises Refused when the newest one helps nothing."""
+    """Whether the signers suffice. Raises Refused when the newest one helps nothing.
+
+    Who was revoked after signing no longer counts: its key may have been in other hands.
+    """
     scope = scope_of(act, loaded, record, given, signers)
     deciding = Deciding(act.draft, loaded, act.now, scope)
     if not may_take_part(policy, signers[-1], deciding):
         raise Refused("NOT_AUTHORISED")
-    return satisfied(policy, signers, deciding)
+    return satisfied(policy, [party for party in signers if _stands(act, party)], deciding)
+
+
+def _stands(act: Act, party: str) -> bool:
+    found = find_party(act.draft, party)
+    return found is not None and found.status is PartyStatus.ACTIVE
 
 
 def _check_early(
@@ -205,8 +219,23 @@ def _check_early(
     given: dict[str, Any],
     signers: Sequence[str],
 ) -> None:
-    """Refuse at once what could not be done now: nobody should sign in vain."""
-    check_guards(transition, scope_of(act, loaded, record, given, signers))
+    """Refuse at once what could not be done now: nobody should sign in vain.
+
+    Guards on `signers` are for when all have signed.
+    """
+    guards = tuple((name, tree) for name, tree in transition.guards if not _reads_signers(tree))
+    early = msgspec.structs.replace(transition, guards=guards)
+    check_guards(early, scope_of(act, loaded, record, given, signers))
+
+
+def _reads_signers(tree: list[Any]) -> bool:
+    waiting: list[Any] = [tree]
+    for node in waiting:  # grows as it is walked
+        if node == ["var", "signers"]:
+            return True
+        if isinstance(node, list):
+            waiting.extend(node)
+    return False
 
 
 def _wait(act: Act, waiting: pending.Pending) -> dict[str, Any]:
@@ -249,7 +278,8 @@ def _universal(
         _rectify(kind, after, given)
     if not _decide(act, loaded, before, policy, given, waiting.signers):
         return _wait(act, waiting)
-    if len(before["acts"]) >= ACTS_MAX:
+    kept = 0 if waiting.transition == "court_order" else COURT_ORDERS
+    if len(before["acts"]) >= ACTS_MAX - kept:
         raise Refused("ACTS_FULL")
     note = {
         "act": waiting.transition,

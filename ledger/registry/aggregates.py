@@ -14,10 +14,11 @@ from ledger import canonical
 from ledger.crypto import sha256
 from ledger.ids import INTEGER_MAX
 from ledger.registry.catalogue import Loaded, Parent
+from ledger.registry.evaluate import Meter
 from ledger.state import Draft, Reader
 
 ORDERED_MAX = 256
-"""Children that an aggregate over a field may count: their order is part of its value."""
+"""Children that an ordered aggregate may count: their order is part of its value."""
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class Total(msgspec.Struct, frozen=True):
     count: int
     sum: int
     ordered: tuple[tuple[int, str], ...] = ()
-    """(value, child) in rising order, for aggregates over a field."""
+    """(value, child) in rising order, where the aggregate is ordered."""
 
 
 _EMPTY = Total(0, 0)
@@ -61,24 +62,27 @@ def total(state: Reader, record: str, name: str) -> Total:
 
 def update(
     draft: Draft,
+    meter: Meter,
     loaded: Loaded,
-    child_type: str,
     child: str,
     before: dict[str, Any] | None,
     after: dict[str, Any],
 ) -> str:
-    """Take a child's change into its parents' aggregates; empty, or why it cannot be taken."""
-    for parent in loaded.parents.get(child_type, ()):
+    """Take a child's change into its parents' aggregates; empty, or why it cannot be taken.
+
+    Raises ExpressionRefused when `meter` cannot pay for it.
+    """
+    for parent in loaded.parents.get(after["type"], ()):
         old = None if before is None else _contribution(parent, before)
         new = _contribution(parent, after)
         if old == new:
             continue
         if old is not None:
-            reason = _change(draft, parent, child, old, -1)
+            reason = _change(draft, meter, parent, child, old, -1)
             if reason:
                 return reason
         if new is not None:
-            reason = _change(draft, parent, child, new, 1)
+            reason = _change(draft, meter, parent, child, new, 1)
             if reason:
                 return reason
     return ""
@@ -91,14 +95,20 @@ def _contribution(parent: Parent, record: dict[str, Any]) -> tuple[str, int] | N
     if record["state"] not in aggregate.states or linked is None:
         return None
     value = 0 if aggregate.field is None else record["data"].get(aggregate.field)
-    return None if value is None else (linked, value)
+    if value is None or not linked.startswith(f"{parent.type}/"):
+        return None  # a child may name parents of several types, each with its own aggregates
+    return (linked, value)
 
 
-def _change(draft: Draft, parent: Parent, child: str, part: tuple[str, int], sign: int) -> str:
+def _change(
+    draft: Draft, meter: Meter, parent: Parent, child: str, part: tuple[str, int], sign: int
+) -> str:
     record, value = part
+    stored = draft.get(aggregate_key(record, parent.name))
+    meter.spend(5 + (0 if stored is None else len(stored) // 256))
     known = total(draft, record, parent.name)
     ordered = list(known.ordered)
-    if parent.aggregate.field is not None:
+    if parent.aggregate.ordered:
         if sign > 0:
             if len(ordered) >= ORDERED_MAX:
                 return "AGGREGATE_FULL"

@@ -9,6 +9,7 @@ import msgspec
 
 from ledger import canonical
 from ledger.registry.definition import Aggregate, Definition, Type, loaded
+from ledger.registry.fields import Field, ListField
 from ledger.state import Draft, Reader
 
 ACTIVE = "active"
@@ -187,12 +188,17 @@ def migrate(draft: Draft, name: str, source: int, target: int) -> str:
 def _fields_follow(old: Type, new: Type) -> bool:
     """Whether data of records made by `old` can be complete and right by `new`."""
     for name, field in old.fields.items():
-        if type(new.fields.get(name)) is not type(field):
+        if _kinds(new.fields.get(name)) != _kinds(field):
             return False
     return all(
         not field.required or (name in old.fields and old.fields[name].required)
         for name, field in new.fields.items()
     )
+
+
+def _kinds(field: Field | None) -> tuple[type, type]:
+    """A field's kind, and that of its items."""
+    return type(field), type(field.items if isinstance(field, ListField) else None)
 
 
 def _counted(loaded: Loaded, old: Loaded) -> list[tuple[str, str, str, Aggregate]]:
@@ -214,9 +220,14 @@ def parse_definition_name(text: str) -> tuple[str, int]:
     return service, int(version)
 
 
+def record_key(record: str) -> bytes:
+    """State key of a record."""
+    return b"record/" + record.encode("ascii")
+
+
 def record_value(state: Reader, record: str) -> dict[str, Any] | None:
     """A record, parsed; its own copy."""
-    value = state.get(b"record/" + record.encode("ascii"))
+    value = state.get(record_key(record))
     if value is None:
         return None
     parsed: dict[str, Any] = canonical.decode(value)

@@ -150,6 +150,11 @@ class _Checker:
         for index in kind.indexes:
             if index not in kind.fields or isinstance(kind.fields[index], fields.ListField):
                 yield (*path, "indexes"), f"{index} is no field, or a list"
+            if index == "state":
+                yield (*path, "indexes"), "states have an index of this name already"
+        for member, named in (("indexes", kind.indexes), ("complete", kind.complete)):
+            if len(set(named)) != len(named):
+                yield (*path, member), "names a field twice"
         for link in kind.complete:
             if not isinstance(kind.fields.get(link), fields.RecordField):
                 yield (*path, "complete"), f"{link} is no record field"
@@ -191,6 +196,8 @@ class _Checker:
             summed = None if aggregate.field is None else child.fields.get(aggregate.field)
             if aggregate.field is not None and not isinstance(summed, fields.IntegerField):
                 yield where, f"{aggregate.field} is no integer field of {aggregate.type}"
+            if aggregate.ordered and aggregate.field is None:
+                yield where, "ordered needs a field to order by"
 
     def _transition(
         self, path: tuple[str, ...], name: str, transition: Transition, owner: str, kind: Type
@@ -296,9 +303,11 @@ class _Checker:
                 yield path, f"no type {effect.type}"
             elif not made.transitions[CREATE].internal:
                 yield path, f"`create` of {effect.type} is not internal"
+            elif not effect.data.keys() <= made.fields.keys():
+                yield path, f"data that {effect.type} has no field for"
         elif isinstance(effect, FireEffect):
-            if NAME.fullmatch(effect.transition) is None:
-                yield path, "not a transition's name"
+            if any(NAME.fullmatch(text) is None for text in (effect.transition, *effect.input)):
+                yield path, "not a name of a transition or of its input"
         elif isinstance(effect, TimerEffect | CancelEffect):
             target = kind.transitions.get(effect.name)
             if target is None or not target.auto:
@@ -353,7 +362,10 @@ def _expression(path: tuple[str, ...], tree: Any) -> Iterator[Problem]:
 
 
 def _node(node: Any) -> tuple[str, list[Any]]:
-    """(problem or empty, parts) of one node."""
+    """(problem or empty, parts) of one node.
+
+    Problems stand in receipts: what repr() shows as it is differs between versions of Python.
+    """
     if type(node) is not list or not node or type(node[0]) is not str:
         return "not a compiled expression", []
     kind, rest = node[0], node[1:]
@@ -365,18 +377,18 @@ def _node(node: Any) -> tuple[str, list[Any]]:
         return "", []
     if kind == "list" and len(rest) == 1 and type(rest[0]) is list:
         return "", rest[0]
-    if kind == "var" and len(rest) == 1:
-        return ("" if rest[0] in VARIABLES else f"no variable {rest[0]!r}"), []
+    if kind == "var" and len(rest) == 1 and type(rest[0]) is str:
+        return ("" if rest[0] in VARIABLES else f"no variable {rest[0]!a}"), []
     if kind in ("get", "has") and len(rest) == 2 and type(rest[1]) is str:
         return "", [rest[0]]
     if kind == "call" and len(rest) == 2 and type(rest[1]) is list:
         bounds = FUNCTIONS.get(rest[0]) if type(rest[0]) is str else None
         if bounds is None:
-            return f"no function {rest[0]!r}", []
+            return f"no function {rest[0]!a}", []
         if not bounds[0] <= len(rest[1]) <= bounds[1]:
             return f"{rest[0]}(): wrong number of arguments", []
         return "", rest[1]
     arity = _ARITY.get(kind, 2 if kind in OPERATORS else 0)
     if arity == 0 or len(rest) != arity:
-        return f"no operator {kind!r} of {len(rest)} parts", []
+        return f"no operator {kind!a} of {len(rest)} parts", []
     return "", rest

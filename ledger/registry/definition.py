@@ -256,7 +256,9 @@ class Aggregate(_Form, frozen=True):
     states: tuple[str, ...]
     """States in which a child counts."""
     field: str | None = None
-    """Their integer field that is summed and ordered."""
+    """Their integer field that is summed."""
+    ordered: bool = False
+    """Whether min and argmin are kept too; the order is part of the value, so it is bounded."""
 
 
 class Type(_Form, frozen=True):

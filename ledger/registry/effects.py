@@ -44,7 +44,7 @@ from ledger.registry.definition import (
     Type,
     UnlockEffect,
 )
-from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth
+from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth, weigh
 from ledger.registry.scope import claim_key
 
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
@@ -83,6 +83,15 @@ def perform(
     seq = write_record(act, loaded, kind, before, record)
     act.open.remove(record["id"])
     return seq
+
+
+def _is_plain(value: Value, *, listed: bool) -> bool:
+    """Whether a field can hold the value: null, a number, a text, a truth; or a list of them."""
+    if value is None:
+        return True
+    if listed:
+        return isinstance(value, list) and all(_is_plain(item, listed=False) for item in value)
+    return isinstance(value, int | str)
 
 
 class _Runner:
@@ -125,6 +134,11 @@ class _Runner:
 
     def _field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
         data, value = self._record["data"], self._value(effect.value)
+        listed = isinstance(self._kind.fields[effect.field], fields.ListField)
+        # Kinds are checked when all is done; what no kind takes would make nested values until
+        # then, and values that hold themselves.
+        if not _is_plain(value, listed=listed and isinstance(effect, SetEffect)):
+            raise Refused("DATA_INVALID", field=effect.field)
         if isinstance(effect, SetEffect):
             if value is None:
                 data.pop(effect.field, None)
@@ -134,15 +148,18 @@ class _Runner:
         items = list(data.get(effect.field) or [])
         if isinstance(effect, PushEffect):
             items.append(value)
-        elif value in items:
-            items.remove(value)
         else:
-            raise Refused("ITEM_ABSENT", field=effect.field)
+            found = [n for n, item in enumerate(items) if type(item) is type(value)]
+            at = next((n for n in found if items[n] == value), None)  # true is not 1 here
+            if at is None:
+                raise Refused("ITEM_ABSENT", field=effect.field)
+            del items[at]
         data[effect.field] = items
 
     def _claim(self, effect: ClaimEffect | ReleaseEffect) -> None:
         namespace = f"{self._loaded.definition.service}.{effect.namespace}"
         parts = [self._value(tree) for tree in effect.key]
+        weigh(parts, self._act.meter)
         key = claim_key(namespace, parts)
         taken = self._act.draft.get(key)
         mine = canonical.encode({"record": self._record["id"]})
@@ -236,6 +253,9 @@ class _Runner:
         record = child_id(record_type, self._record["id"], seq, self._made)
         self._made += 1
         data = {name: self._value(tree) for name, tree in effect.data.items()}
+        for name, value in data.items():
+            if not _is_plain(value, listed=isinstance(kind.fields.get(name), fields.ListField)):
+                raise Refused("DATA_INVALID", field=name)
         made = new_record(act, record, record_type, self._record["def"])
         made["data"] = {name: value for name, value in data.items() if value is not None}
         self._deeper()

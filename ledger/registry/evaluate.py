@@ -40,6 +40,21 @@ class Meter:
             raise ExpressionRefused("EXPRESSION_COST", "the transaction costs too much")
 
 
+def weigh(value: Value, meter: Meter) -> None:
+    """Pay for a walk through a value: 1 for each part, 1 for each 64 characters.
+
+    Raises ExpressionRefused with EXPRESSION_COST, before the walk that is paid for.
+    """
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            meter.spend(len(part) // 64)
+        elif isinstance(part, list | dict):
+            meter.spend(len(part))
+            waiting += part.values() if isinstance(part, dict) else part
+
+
 Function: TypeAlias = tuple[int, Callable[..., Value]]
 """(cost, implementation); the implementation checks its arguments and raises ExpressionRefused."""
 
@@ -48,8 +63,12 @@ class Scope:
     """Variables and functions that an expression sees."""
 
     def __init__(
-        self, variables: Mapping[str, Value], functions: Mapping[str, Function], meter: Meter
+        self,
+        variables: Mapping[str, Value],
+        functions: Callable[[str], Function | None],
+        meter: Meter,
     ) -> None:
+        """`functions` finds a function by its name."""
         self.variables = variables
         self.functions = functions
         self.meter = meter
@@ -68,6 +87,10 @@ def evaluate(tree: list[Any], scope: Scope) -> Value:
         return simple(tree, scope)
     left = evaluate(tree[1], scope)
     right = evaluate(tree[2], scope)
+    if isinstance(left, list | dict):
+        weigh(left, scope.meter)
+    if isinstance(right, list | dict):
+        weigh(right, scope.meter)
     return _BINARY[kind](left, right)
 
 
@@ -112,7 +135,7 @@ def _has(tree: list[Any], scope: Scope) -> Value:
 
 
 def _call(tree: list[Any], scope: Scope) -> Value:
-    function = scope.functions.get(tree[1])
+    function = scope.functions(tree[1])
     if function is None:
         raise _type_error(f"no function {tree[1]}")
     cost, implementation = function

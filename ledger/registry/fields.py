@@ -117,9 +117,9 @@ class Lookup:
 def check_field(field: Field) -> None:
     """Raises ValueError when a field's own members make no sense."""
     if field.privacy not in ("public", "committed"):
-        raise ValueError(f"privacy: want public or committed, got {field.privacy!r}")
+        raise ValueError(f"privacy: want public or committed, got {field.privacy!a}")
     if field.origin not in ("given", "effect"):
-        raise ValueError(f"origin: want given or effect, got {field.origin!r}")
+        raise ValueError(f"origin: want given or effect, got {field.origin!a}")
     if isinstance(field, IntegerField) and field.minimum > field.maximum:
         raise ValueError("integer: minimum is above maximum")
     if isinstance(field, StringField):

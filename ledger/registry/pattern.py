@@ -15,6 +15,8 @@ REPEAT_MAX = 256
 POSITIONS_MAX = 1_024
 """Items after repetition is written out; the automaton holds at most so many states."""
 _SPECIAL = frozenset("\\[](){}.*+?|^$")
+_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+"""What may be escaped. ASCII: what a letter is differs between versions of Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,19 @@ class Pattern:
         """Raises ValueError on anything outside the subset."""
         if len(source) > PATTERN_LENGTH_MAX:
             raise ValueError(f"pattern: want at most {PATTERN_LENGTH_MAX} characters")
-        self._items: list[_Item] = []
+        self._length = 0
+        self._runs: list[tuple[_Item, int]] = []
+        """Equal items that follow each other, and the bits of their positions."""
         position = 0
         while position < len(source):
             characters, negated, position = _read_set(source, position)
             low, high, position = _read_repeat(source, position)
-            self._items += [_Item(characters, negated, False, False)] * low
+            self._append(_Item(characters, negated, False, False), low)
             if high is None:
-                self._items.append(_Item(characters, negated, True, True))
+                self._append(_Item(characters, negated, True, True), 1)
             else:
-                self._items += [_Item(characters, negated, True, False)] * (high - low)
-            if len(self._items) > POSITIONS_MAX:
+                self._append(_Item(characters, negated, True, False), high - low)
+            if self._length > POSITIONS_MAX:
                 raise ValueError(f"pattern: more than {POSITIONS_MAX} positions")
         self._prepare()
 
@@ -65,7 +69,11 @@ class Pattern:
             states = self._reach((consumed & ~self._repeated) << 1 | (consumed & self._repeated))
             if not states:
                 return False
-        return bool(states >> len(self._items) & 1)
+        return bool(states >> self._length & 1)
+
+    def _append(self, item: _Item, count: int) -> None:
+        self._runs.append((item, ((1 << count) - 1) << self._length))
+        self._length += count
 
     @property
     def takes_anything(self) -> bool:
@@ -75,18 +83,18 @@ class Pattern:
     def _prepare(self) -> None:
         """Bit sets of the positions by what they do."""
         self._optional = self._repeated = self._open = 0
-        for index, item in enumerate(self._items):
-            bit = 1 << index
-            self._optional |= bit * item.optional
-            self._repeated |= bit * item.repeated
-            self._open |= bit * (item.characters is None or item.negated)
+        for item, bits in self._runs:
+            self._optional |= bits * item.optional
+            self._repeated |= bits * item.repeated
+            self._open |= bits * (item.characters is None or item.negated)
         # The bit behind each run of positions that may be skipped.
         self._behind = (self._optional << 1) & ~self._optional
         self._taking: dict[str, int] = {}
-        named = {c for item in self._items for c in item.characters or ()}
+        named = {c for item, _ in self._runs for c in item.characters or ()}
         for character in sorted(named):
+            # Runs have no bit in common.
             self._taking[character] = sum(
-                1 << index for index, item in enumerate(self._items) if item.takes(character)
+                bits for item, bits in self._runs if item.takes(character)
             )
 
     def _reach(self, states: int) -> int:
@@ -110,12 +118,12 @@ def _read_set(source: str, position: int) -> tuple[frozenset[str] | None, bool, 
     if character == "[":
         return _read_class(source, position + 1)
     if character in _SPECIAL:
-        raise ValueError(f"pattern: {character!r} at {position} is not supported")
+        raise ValueError(f"pattern: {character!a} at {position} is not supported")
     return frozenset(character), False, position + 1
 
 
 def _escaped(source: str, position: int) -> str:
-    if position >= len(source) or source[position].isalnum():
+    if position >= len(source) or source[position] not in _PUNCTUATION:
         raise ValueError("pattern: only punctuation can be escaped")
     return source[position]
 

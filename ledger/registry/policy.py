@@ -52,103 +52,128 @@ class Authorities(Protocol):
 def satisfied(policy: Policy, signers: Sequence[str], authorities: Authorities) -> bool:
     """Whether distinct signers serve every part of some way to satisfy the policy."""
     used = frozenset[str]()
-    return next(_ways(policy, tuple(signers), used, authorities), None) is not None
+    ways = _Search(authorities).ways(policy, tuple(signers), used)
+    return next(ways, None) is not None
 
 
 def may_take_part(policy: Policy, party: str, authorities: Authorities) -> bool:
     """Whether the party could serve some part: else its signature helps nobody."""
-    if isinstance(policy, AllPolicy | AnyPolicy):
-        return any(may_take_part(part, party, authorities) for part in policy.of)
-    if isinstance(policy, CountPolicy):
-        return may_take_part(policy.of, party, authorities)
-    if isinstance(policy, ExceptPolicy):
-        excluded = _excluded(policy, party, authorities)
-        return not excluded and may_take_part(policy.of, party, authorities)
-    return _is(policy, party, authorities)
+    return _Search(authorities).may_serve(policy, party)
 
 
-def _ways(
-    policy: Policy, signers: tuple[str, ...], used: frozenset[str], authorities: Authorities
-) -> Iterator[frozenset[str]]:
-    """Each way to satisfy the policy, as the set of signers in use afterwards."""
-    if isinstance(policy, AllPolicy):
-        yield from _every(policy.of, signers, used, authorities)
-    elif isinstance(policy, AnyPolicy):
-        for part in policy.of:
-            yield from _ways(part, signers, used, authorities)
-    elif isinstance(policy, CountPolicy):
-        yield from _every((policy.of,) * policy.n, signers, used, authorities)
-    elif isinstance(policy, EachPolicy):
-        named = _parties(policy, authorities)
-        if named is not None and len(named) <= len(signers):
-            leaves = tuple(IsPolicy(["str", party]) for party in named)
-            yield from _every(leaves, signers, used, authorities)
-    elif isinstance(policy, ExceptPolicy):
-        allowed = tuple(signer for signer in signers if not _excluded(policy, signer, authorities))
-        yield from _ways(policy.of, allowed, used, authorities)
-    else:
-        for signer in signers:
-            if signer not in used and _is(policy, signer, authorities):
-                yield used | {signer}
+class _Search:
+    """One decision: who serves what, each question asked once.
 
-
-def _every(
-    parts: tuple[Policy, ...],
-    signers: tuple[str, ...],
-    used: frozenset[str],
-    authorities: Authorities,
-) -> Iterator[frozenset[str]]:
-    if not parts:
-        yield used
-        return
-    tried: set[frozenset[str]] = set()
-    for taken in _ways(parts[0], signers, used, authorities):
-        if taken not in tried:
-            tried.add(taken)
-            yield from _every(parts[1:], signers, taken, authorities)
-
-
-def _parties(policy: EachPolicy, authorities: Authorities) -> list[str] | None:
-    """The different parties of a list, sorted; None when it is no list of texts."""
-    value = authorities.value(policy.value)
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        return None
-    return sorted(set(value))
-
-
-def _excluded(policy: ExceptPolicy, party: str, authorities: Authorities) -> bool:
-    return any(_is(part, party, authorities, unknown=True) for part in policy.but)
-
-
-def _is(policy: Policy, party: str, authorities: Authorities, *, unknown: bool = False) -> bool:
-    """Whether one party satisfies one leaf; a composite exception holds when any part does.
-
-    `unknown` is the answer of a leaf that cannot be decided.
+    A decision reads one state, so no answer changes while it is made.
     """
-    if isinstance(policy, RolePolicy):
-        if policy.agency_of is None:
-            return authorities.holds(party, policy.role, None)
-        owner = authorities.field(policy.agency_of)
-        agency = authorities.agency(owner) if isinstance(owner, str) else None
-        return agency is not None and authorities.holds(party, policy.role, agency)
-    if isinstance(policy, PartyPolicy):
-        return bool(authorities.field(policy.field) == party)
-    if isinstance(policy, AgencyPolicy):
-        owner = authorities.field(policy.field)
-        agency = authorities.agency(owner) if isinstance(owner, str) else None
-        return agency is not None and authorities.agency(party) == agency
-    if isinstance(policy, IsPolicy):
-        value = authorities.value(policy.value)
-        return unknown if value is UNKNOWN else bool(value == party)
-    if isinstance(policy, EachPolicy):
-        named = _parties(policy, authorities)
-        return unknown if named is None else party in named
-    if isinstance(policy, AllPolicy):
-        return all(_is(part, party, authorities, unknown=unknown) for part in policy.of)
-    if isinstance(policy, AnyPolicy):
-        return any(_is(part, party, authorities, unknown=unknown) for part in policy.of)
-    if isinstance(policy, CountPolicy):
-        return _is(policy.of, party, authorities, unknown=unknown)
-    return _is(policy.of, party, authorities, unknown=unknown) and not any(
-        _is(part, party, authorities, unknown=not unknown) for part in policy.but
-    )
+
+    def __init__(self, authorities: Authorities) -> None:
+        self._authorities = authorities
+        self._answers: dict[tuple[int, str, bool], bool] = {}
+        """(identity of a policy, party, answer when it cannot be decided) -> answer."""
+
+    def may_serve(self, policy: Policy, party: str) -> bool:
+        """Whether the party serves some part."""
+        if isinstance(policy, AllPolicy | AnyPolicy):
+            return any(self.may_serve(part, party) for part in policy.of)
+        if isinstance(policy, CountPolicy):
+            return self.may_serve(policy.of, party)
+        if isinstance(policy, ExceptPolicy):
+            return not self._excluded(policy, party) and self.may_serve(policy.of, party)
+        return self._is(policy, party)
+
+    def ways(
+        self, policy: Policy, signers: tuple[str, ...], used: frozenset[str]
+    ) -> Iterator[frozenset[str]]:
+        """Each way to satisfy the policy, as the set of signers in use afterwards."""
+        if isinstance(policy, AllPolicy):
+            yield from self._every(policy.of, signers, used)
+        elif isinstance(policy, AnyPolicy):
+            for part in policy.of:
+                yield from self.ways(part, signers, used)
+        elif isinstance(policy, CountPolicy):
+            yield from self._every((policy.of,) * policy.n, signers, used)
+        elif isinstance(policy, EachPolicy):
+            named = self._parties(policy)
+            if named is not None and named <= frozenset(signers) - used:
+                yield used | named
+        elif isinstance(policy, ExceptPolicy):
+            allowed = tuple(signer for signer in signers if not self._excluded(policy, signer))
+            yield from self.ways(policy.of, allowed, used)
+        else:
+            for signer in signers:
+                if signer not in used and self._is(policy, signer):
+                    yield used | {signer}
+
+    def _every(
+        self, parts: tuple[Policy, ...], signers: tuple[str, ...], used: frozenset[str]
+    ) -> Iterator[frozenset[str]]:
+        """Ways through all parts. Whichever order led to a set of signers, what follows is the
+        same: each set is followed once at each part, or eight signers would mean 8! searches."""
+        tried: tuple[set[frozenset[str]], ...] = tuple(set() for _ in range(len(parts) + 1))
+
+        def follow(at: int, taken: frozenset[str]) -> Iterator[frozenset[str]]:
+            if taken in tried[at]:
+                return
+            tried[at].add(taken)
+            if at == len(parts):
+                yield taken
+                return
+            for further in self.ways(parts[at], signers, taken):
+                yield from follow(at + 1, further)
+
+        return follow(0, used)
+
+    def _parties(self, policy: EachPolicy) -> frozenset[str] | None:
+        """The different parties of a list; None when it is no list of texts."""
+        value = self._authorities.value(policy.value)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            return None
+        return frozenset(value)
+
+    def _excluded(self, policy: ExceptPolicy, party: str) -> bool:
+        return any(self._is(part, party, unknown=True) for part in policy.but)
+
+    def _is(self, policy: Policy, party: str, *, unknown: bool = False) -> bool:
+        """Whether one party satisfies one leaf; a composite exception holds when any part does.
+
+        `unknown` is the answer of a leaf that cannot be decided.
+        """
+        question = (id(policy), party, unknown)
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._answers[question] = self._decide(policy, party, unknown)
+        return answer
+
+    def _decide(self, policy: Policy, party: str, unknown: bool) -> bool:
+        authorities = self._authorities
+        if isinstance(policy, RolePolicy):
+            if policy.agency_of is None:
+                return authorities.holds(party, policy.role, None)
+            agency = self._agency_of(policy.agency_of)
+            return agency is not None and authorities.holds(party, policy.role, agency)
+        if isinstance(policy, PartyPolicy):
+            return bool(authorities.field(policy.field) == party)
+        if isinstance(policy, AgencyPolicy):
+            agency = self._agency_of(policy.field)
+            return agency is not None and authorities.agency(party) == agency
+        if isinstance(policy, IsPolicy):
+            value = authorities.value(policy.value)
+            return unknown if value is UNKNOWN else bool(value == party)
+        if isinstance(policy, EachPolicy):
+            named = self._parties(policy)
+            return unknown if named is None else party in named
+        if isinstance(policy, AllPolicy):
+            return all(self._is(part, party, unknown=unknown) for part in policy.of)
+        if isinstance(policy, AnyPolicy):
+            return any(self._is(part, party, unknown=unknown) for part in policy.of)
+        if isinstance(policy, CountPolicy):
+            return self._is(policy.of, party, unknown=unknown)
+        return self._is(policy.of, party, unknown=unknown) and not any(
+            self._is(part, party, unknown=not unknown) for part in policy.but
+        )
+
+    def _agency_of(self, field: str) -> str | None:
+        """The agency of the party that a field names."""
+        owner = self._authorities.field(field)
+        return self._authorities.agency(owner) if isinstance(owner, str) else None

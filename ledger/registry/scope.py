@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
 
 from ledger import canonical
 from ledger.crypto import sha256
 from ledger.ids import HASH_HEX, RECORD_ID
 from ledger.parties import find_party
 from ledger.registry import aggregates, balances, roles
-from ledger.registry.catalogue import Loaded, record_value
+from ledger.registry.catalogue import Loaded, record_key, record_value
 from ledger.registry.evaluate import (
     ExpressionRefused,
     Function,
@@ -19,6 +20,7 @@ from ledger.registry.evaluate import (
     Scope,
     Value,
     evaluate,
+    weigh,
 )
 from ledger.registry.policy import UNKNOWN
 from ledger.state import Draft
@@ -48,6 +50,11 @@ def _record_id(value: Value) -> str:
     return text
 
 
+def pay_to_read(data: bytes | None, meter: Meter) -> None:
+    """Pay for parsing a value of the state: 1 for each 256 bytes."""
+    meter.spend(0 if data is None else len(data) // 256)
+
+
 class View:
     """The functions of one act on one draft. Every failure is a refusal."""
 
@@ -58,26 +65,11 @@ class View:
         self._now = now
         self._record = record
         self._meter = meter
-        self.functions: dict[str, Function] = {
-            "state_of": (10, self.state_of),
-            "get": (10, self.get),
-            "balance": (5, self.balance),
-            "holdings": (5, self.holdings),
-            "account": (1, self.account),
-            "account_of": (1, self.account_of),
-            "party_account": (1, self.party_account),
-            "locked": (10, self.locked),
-            "lock_is": (10, self.lock_is),
-            "claimed": (5, self.claimed),
-            "count": (5, lambda record, name: self._total(record, name).count),
-            "sum": (5, lambda record, name: self._total(record, name).sum),
-            "min": (5, self.least),
-            "argmin": (5, self.least_record),
-            "holds": (10, self.holds),
-            "agency_of": (5, self.agency_of),
-            "size": (1, self.size),
-            "commitment": (5, self.commitment),
-        }
+
+    def get_function(self, name: str) -> Function | None:
+        """Cost and implementation of a function, or None."""
+        found = _FUNCTIONS.get(name)
+        return None if found is None else (found[0], partial(found[1], self))
 
     def scope(
         self, data: dict[str, Any], state: str, given: dict[str, Any], signers: Sequence[str]
@@ -92,18 +84,24 @@ class View:
             "id": self._record,
             "state": state,
         }
-        return Scope(variables, self.functions, self._meter)
+        return Scope(variables, self.get_function, self._meter)
+
+    def _value(self, record: Value) -> dict[str, Any] | None:
+        """A record, paid for by its size."""
+        name = _record_id(record)
+        pay_to_read(self._draft.get(record_key(name)), self._meter)
+        return record_value(self._draft, name)
 
     def state_of(self, record: Value) -> str:
         """State of a record, or empty."""
         if record is None:
             return ""
-        value = record_value(self._draft, _record_id(record))
+        value = self._value(record)
         return "" if value is None else str(value["state"])
 
     def get(self, record: Value) -> dict[str, Any]:
         """Data of a record."""
-        value = record_value(self._draft, _record_id(record))
+        value = self._value(record)
         if value is None:
             raise ExpressionRefused("EXPRESSION_TYPE", "no such record")
         data: dict[str, Any] = value["data"]
@@ -135,31 +133,48 @@ class View:
 
     def locked(self, record: Value) -> bool:
         """Whether a record is locked by any other."""
-        value = record_value(self._draft, _record_id(record))
+        value = self._value(record)
         return value is not None and bool(value["locks"])
 
     def lock_is(self, record: Value, name: Value) -> bool:
         """Whether this record holds the lock of this name on another."""
-        value = record_value(self._draft, _record_id(record))
+        value = self._value(record)
         return value is not None and value["locks"].get(_text(name)) == self._record
 
     def claimed(self, namespace: Value, *parts: Value) -> bool:
         """Whether a claim is taken."""
+        weigh(list(parts), self._meter)
         name = f"{self._loaded.definition.service}.{_text(namespace)}"
         return self._draft.get(claim_key(name, parts)) is not None
 
     def _total(self, record: Value, name: Value) -> aggregates.Total:
-        return aggregates.total(self._draft, _record_id(record), _text(name))
+        parent, aggregate = _record_id(record), _text(name)
+        pay_to_read(self._draft.get(aggregates.aggregate_key(parent, aggregate)), self._meter)
+        return aggregates.total(self._draft, parent, aggregate)
+
+    def count(self, record: Value, name: Value) -> int:
+        """How many children an aggregate counts."""
+        return self._total(record, name).count
+
+    def sum(self, record: Value, name: Value) -> int:
+        """Their sum."""
+        return self._total(record, name).sum
 
     def least(self, record: Value, name: Value) -> int | None:
         """Smallest value of an ordered aggregate, or null."""
-        ordered = self._total(record, name).ordered
-        return ordered[0][0] if ordered else None
+        first = self._first(record, name)
+        return None if first is None else first[0]
 
     def least_record(self, record: Value, name: Value) -> str | None:
         """The child with the smallest value (then the smallest id), or null."""
-        ordered = self._total(record, name).ordered
-        return ordered[0][1] if ordered else None
+        first = self._first(record, name)
+        return None if first is None else first[1]
+
+    def _first(self, record: Value, name: Value) -> tuple[int, str] | None:
+        known = self._total(record, name)
+        if known.count and not known.ordered:
+            raise ExpressionRefused("EXPRESSION_TYPE", f"{_text(name)} is not ordered")
+        return known.ordered[0] if known.ordered else None
 
     def holds(self, party: Value, role: Value) -> bool:
         """Whether a party holds a role of this service now."""
@@ -183,7 +198,31 @@ class View:
         """What a sealed value was committed to: domain, salt (64 hex) and canonical JSON."""
         if not isinstance(salt, str) or HASH_HEX.fullmatch(salt) is None:
             raise ExpressionRefused("EXPRESSION_TYPE", "a salt is 64 hex digits")
+        weigh(value, self._meter)
         return sha256(COMMITMENT_DOMAIN + bytes.fromhex(salt) + canonical.encode(value)).hex()
+
+
+_FUNCTIONS: Final[dict[str, tuple[int, Callable[..., Value]]]] = {
+    "state_of": (10, View.state_of),
+    "get": (10, View.get),
+    "balance": (5, View.balance),
+    "holdings": (5, View.holdings),
+    "account": (1, View.account),
+    "account_of": (1, View.account_of),
+    "party_account": (1, View.party_account),
+    "locked": (10, View.locked),
+    "lock_is": (10, View.lock_is),
+    "claimed": (5, View.claimed),
+    "count": (5, View.count),
+    "sum": (5, View.sum),
+    "min": (5, View.least),
+    "argmin": (5, View.least_record),
+    "holds": (10, View.holds),
+    "agency_of": (5, View.agency_of),
+    "size": (1, View.size),
+    "commitment": (5, View.commitment),
+}
+"""Cost and method of each function; bound only when called, since most acts call few."""
 
 
 class Deciding:

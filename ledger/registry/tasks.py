@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.ids import ChainId, Height
 from ledger.parties import find_party
-from ledger.registry.act import Act, form_of, new_record, scope_of
+from ledger.registry.act import Act, Refused, form_of, new_record, scope_of
 from ledger.registry.catalogue import find_version, record_value, service_of_type
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy
@@ -60,7 +60,7 @@ def _could_sign(state: State, chain: ChainId, pending: Pending, party: str, now:
     )
     try:
         return _decide(act, pending, party)
-    except ExpressionRefused:
+    except (ExpressionRefused, Refused):  # nobody can sign what is suspended
         return False
 
 
@@ -85,7 +85,8 @@ def _decide(act: Act, pending: Pending, party: str) -> bool:
         if pending.transition in UNIVERSAL:
             policy = kind.universal.get(pending.transition)
         else:
-            policy = kind.transitions[pending.transition].by
+            transition = kind.transitions.get(pending.transition)
+            policy = None if transition is None else transition.by
     if policy is None:
         return False
     scope = scope_of(act, loaded, record, pending.input, (*pending.signers, party))

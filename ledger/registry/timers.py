@@ -54,7 +54,7 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
         after = {**before, "data": dict(before["data"]), "timers": timers}
         transition = check_transition(before, kind, name, acting=None)
         if not transition.auto:  # a migration may have made it an act of people
-            raise Refused("NOT_AUTO")
+            return "NOT_AUTO", {}
         seq = perform(act, loaded, kind, before, after, transition, {}, ())
     except Refused as refused:
         return refused.reason, refused.results[0] if refused.results else {}

@@ -34,7 +34,7 @@ _MEMBERS = {
     str(kind.__struct_config__.tag): [member.name for member in msgspec.structs.fields(kind)]
     for kind in get_args(Field)
 }
-_AGGREGATE = {"doc", "type", "link", "states", "field"}
+_AGGREGATE = {"doc", "type", "link", "states", "field", "ordered"}
 _AND = re.compile(r"\s+and\s+")
 _OR = re.compile(r"\s+or\s+")
 _MOVE = {"from": "source", "to": "target"}
@@ -238,7 +238,7 @@ class _Compiler:
     # ----- policies
 
     def policy(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
-        """Text (`role(x) and not party(y)`), or mappings `all:`, `any:`, `count:`, `of:`, with `but:`."""
+        """Text (`role(x) and not party(y)`), or `all:`, `any:`, `count:`, `of:`, with `but:`."""
         if isinstance(value, str):
             return self._policy_text(value, path)
         form = self.mapping(value, path, {"all", "any", "count", "of", "but"})
@@ -311,7 +311,8 @@ def compile_source(source: Source) -> tuple[Definition | None, list[Problem]]:
         path = _path_of(str(error))
         return None, [Problem(source.line(path), path, str(error))]
     problems = [
-        Problem(source.line(_written(path)), path, message) for path, message in check(definition)
+        Problem(source.line(where), where, message)
+        for where, message in ((_written(path), what) for path, what in check(definition))
     ]
     return (None if problems else definition), problems
 

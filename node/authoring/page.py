@@ -70,7 +70,10 @@ def service_page(definition: Definition, source: Any, about: str = "") -> str:
         lines += ["", f"## {name}", "", str(written.get("doc", "")), ""]
         lines += _fields(kind, written.get("fields") or {})
         final = ", ".join(kind.final)
-        lines += ["", f"States: {', '.join(kind.states)}" + (f"; final: {final}." if final else ".")]
+        lines += [
+            "",
+            f"States: {', '.join(kind.states)}" + (f"; final: {final}." if final else "."),
+        ]
         head = "| act | from | to | who | what must hold | |"
         lines += ["", head, "|---|---|---|---|---|---|"]
         for act, transition in kind.transitions.items():

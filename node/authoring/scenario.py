@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ledger.crypto import sha256
 from node.authoring.source import Source
 
+NEAR_SECONDS = 5
 _STEP_KEYS = {
     "as", "create", "act", "approve", "revoke", "advance", "expect", "on", "name", "data", "input",
     "refused", "pending", "note", "revision", "state", "timer", "balance", "count", "sum", "party",
@@ -224,8 +225,9 @@ class Scenario:
             raise ScenarioFailed(line, f"there is no record {step['expect']}")
         if "state" in step and value["state"] != step["state"]:
             raise ScenarioFailed(line, f"want state {step['state']}, got {value['state']}")
-        for name, wanted in self._values(step.get("data") or {}, ground.now(), line).items():
-            if value["data"].get(name) != wanted:
+        written = step.get("data") or {}
+        for name, wanted in self._values(written, ground.now(), line).items():
+            if not _meets(written[name], wanted, value["data"].get(name)):
                 found = value["data"].get(name)
                 raise ScenarioFailed(line, f"want {name} {wanted!r}, got {found!r}")
         if "timers" in step and sorted(value["timers"]) != sorted(step["timers"]):
@@ -278,6 +280,13 @@ def _said(reason: str, failed: dict[str, Any]) -> str:
     """A refusal as scenarios write it: the reason, and the guard or field that it names."""
     parts = (reason, *(str(failed[k]) for k in ("guard", "field") if k in failed))
     return " ".join(part for part in parts if part)
+
+
+def _meets(written: Any, wanted: Any, found: Any) -> bool:
+    """Whether a value is what a step wants; `@30d` is near enough, since acts take time."""
+    if isinstance(written, str) and written.startswith("@") and isinstance(found, int):
+        return abs(found - int(wanted)) <= NEAR_SECONDS
+    return bool(found == wanted)
 
 
 def _seconds(value: Any) -> int:

@@ -56,6 +56,8 @@ def parse(text: str) -> Source:
         raise SourceError(Problem(0, (), f"want at most {SOURCE_BYTES_MAX} bytes"))
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:  # the parser calls itself once a level
+        raise SourceError(Problem(0, (), "nested too deeply")) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = 0 if mark is None else mark.line + 1

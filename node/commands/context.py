@@ -28,6 +28,19 @@ ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="Profile to use instead of the current one.")
 ]
 TimeoutOption = Annotated[int, typer.Option(min=1, max=600, help="Seconds to wait at most.")]
+_AFTER_REFUSAL = {
+    "ALREADY_SIGNED": "somebody else has to sign: give --profile NAME",
+    "CONFLICT": "it changed meanwhile; look again: muniment record show RECORD",
+    "NOT_AUTHORISED": "who signs: muniment profile show; sign as another: --profile NAME",
+    "PARTY_EXISTS": "muniment id get PARTY",
+    "PARTY_UNKNOWN": "register it first: muniment id register PARTY FILE",
+    "PENDING_UNKNOWN": "what waits: muniment task list",
+    "PROPOSAL_CLOSED": "what became of it: muniment gov get PROPOSAL",
+    "PROPOSAL_EXISTS": "choose another id; those taken: muniment gov list",
+    "PROPOSAL_INVALID": "kinds and their bodies: docs/spec/registry.md, section 7",
+    "PROPOSAL_UNKNOWN": "all proposals: muniment gov list",
+    "WRONG_STATE": "where it stands: muniment record show RECORD",
+}
 
 
 @contextmanager
@@ -98,7 +111,9 @@ class Session:
                 return status
             if status["status"] in ("refused", "expired"):
                 reason = status["reason"] or "TX_EXPIRED"
-                raise CommandError(answers.REJECTED, reason, f"transaction {txid}: {reason}")
+                detail = f"transaction {txid}: {reason} {self._failed(txid)}".rstrip()
+                hint = _AFTER_REFUSAL.get(reason, "")
+                raise CommandError(answers.REJECTED, reason, detail, hint)
             if not left_ms:
                 raise CommandError(
                     answers.TIMEOUT,
@@ -106,6 +121,15 @@ class Session:
                     f"transaction {txid} is not in a block yet; it may still commit",
                     f"muniment tx wait {txid}",
                 )
+
+    def _failed(self, txid: str) -> str:
+        """The guard or field that a refusal names; empty when it names none."""
+        try:
+            entry = self.client.call("tx_get", {"id": txid})["entry"] or {}
+        except CommandError:
+            return ""
+        named = [r.get("guard") or r.get("field") for r in entry.get("results", [])]
+        return " ".join(str(name) for name in named if name)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:

@@ -17,7 +17,9 @@ from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOpt
 record_app = typer.Typer(help="Records of services.", no_args_is_help=True)
 task_app = typer.Typer(help="What waits for a signature.", no_args_is_help=True)
 ValuesArgument = Annotated[list[str] | None, typer.Argument(help="field=value …")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before signing.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Sign without being asked; needed without a terminal.")
+]
 
 
 def _values(items: list[str] | None) -> dict[str, Any]:
@@ -75,10 +77,14 @@ def _complete(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _confirm(text: str, yes: bool) -> None:
-    """Show what will happen; ask on a terminal unless --yes."""
+    """Show what will happen; ask on a terminal unless --yes. Nobody signs without having agreed."""
     answers.progress(text)
-    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if yes:
         return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CommandError(
+            answers.USAGE, "NOT_CONFIRMED", "no terminal to ask on; nothing was signed", "add --yes"
+        )
     sys.stderr.write("sign and send? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -93,8 +99,10 @@ def _send(session: Session, operation: dict[str, Any], timeout: int, as_json: bo
     data = {"tx": txid, "height": status["height"], **result}
     if "pending" in result:
         text = f"{result['record']} waits for more signatures: {result['pending']}"
+        answers.progress(f"the others: muniment task sign {result['record']} {result['pending']}")
     else:
         text = f"{result['record']} is {result['state']} (block {status['height']})"
+        answers.progress(f"receipt: muniment receipt get {txid} -o NAME.receipt.json")
     answers.succeed(data, text, as_json=as_json)
 
 
@@ -119,7 +127,12 @@ def do(
             operation = {"op": "record.create", "type": target, "version": version, "data": data}
         else:
             if RECORD_ID.fullmatch(target) is None:
-                raise CommandError(answers.USAGE, "RECORD_ID", f"{target!r} is no record id")
+                raise CommandError(
+                    answers.USAGE,
+                    "RECORD_ID",
+                    f"{target!r} is no record id",
+                    "muniment record list TYPE",
+                )
             record = session.client.call("record_get", {"id": target})["record"]
             _, _, form = _form(session, record["type"], record["def"])
             if act not in form["inputs"]:

@@ -36,7 +36,7 @@ def propose(
     proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
     kind: Annotated[str, typer.Option(help="suspend, resume, migrate, role-root, activate.")],
     body: Annotated[Path, typer.Option(help="JSON of the body (docs/spec/registry.md, 7).")],
-    rationale: Annotated[str, typer.Option(help="Commitment to the rationale, hex.")],
+    rationale: Annotated[str, typer.Option(help="Commitment to the text of the reasons, 64 hex.")],
     days: Annotated[int, typer.Option(min=1, max=90)] = 14,
     height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
     timeout: TimeoutOption = 30,

@@ -21,7 +21,9 @@ app = typer.Typer(help="Endpoints, identity and pinned trust.", no_args_is_help=
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the profile.")],
-    info_file: Annotated[Path | None, typer.Option(help="net.json of a test network.")] = None,
+    info_file: Annotated[
+        Path | None, typer.Option(help="net.json of a test network; for its own agencies.")
+    ] = None,
     rpc: Annotated[list[str] | None, typer.Option(help="URL of a node; may be repeated.")] = None,
     genesis: Annotated[Path | None, typer.Option(help="Trusted genesis document.")] = None,
     genesis_hash: Annotated[str | None, typer.Option(help="Trusted genesis hash, hex.")] = None,
@@ -63,7 +65,11 @@ def _from_info(name: str, path: Path, party: str | None) -> Profile:
         raise CommandError(answers.USAGE, "GENESIS_MISMATCH", f"{path}: another genesis document")
     chosen = next((c for c in clients if party in (None, c["party"])), None)
     if chosen is None:
-        raise CommandError(answers.NOT_FOUND, "PARTY_UNKNOWN", f"{path} has no client {party}")
+        names = ", ".join(c["party"] for c in clients)
+        detail = f"{path} has no client {party}; there are: {names}"
+        own = f"--rpc {nodes[0]['rpc']} --genesis {nodes[0]['home']}/genesis.json"
+        hint = f"a party of your own: muniment profile add {name} {own} --party {party} --jwk FILE"
+        raise CommandError(answers.NOT_FOUND, "PARTY_UNKNOWN", detail, hint)
     return Profile(
         name=name,
         rpc=tuple(node["rpc"] for node in nodes),
@@ -88,7 +94,7 @@ def _from_options(
             answers.USAGE,
             "TRUST_MISSING",
             "a profile needs --rpc URL and a pinned --genesis FILE or --genesis-hash HEX",
-            "trust never comes from the node that is asked",
+            "muniment profile add NAME --rpc URL --genesis FILE --party PARTY --jwk FILE",
         )
     try:
         if path is not None:

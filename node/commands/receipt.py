@@ -33,7 +33,7 @@ app = typer.Typer(help="Receipts, checkable offline.", no_args_is_help=True)
 
 @app.command("get")
 def get(
-    txid: Annotated[str, typer.Argument(help="Transaction id.")],
+    txid: Annotated[str, typer.Argument(help="Transaction id; `record history --json` has it.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
@@ -67,7 +67,10 @@ def verify(
         try:
             verdict = receipt_check.verify(receipt, genesis_hash=pinned)
         except receipts.ReceiptInvalid as error:
-            raise CommandError(answers.NEGATIVE, error.reason, f"INVALID: {error.detail}") from None
+            hint = "it is of another chain than the profile's: give --profile or --genesis"
+            other = hint if error.reason == "GENESIS_MISMATCH" else ""
+            detail = f"INVALID: {error.detail}"
+            raise CommandError(answers.NEGATIVE, error.reason, detail, other) from None
         checked_file = _check_file(kept, receipt, path, document)
         data = {**msgspec.to_builtins(verdict), "file": checked_file, "valid": True}
         answers.succeed(data, _text(verdict, checked_file), as_json=as_json)

@@ -42,7 +42,8 @@ def _source(file: Path) -> Source:
         return parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         detail = f"{file}: {error.strerror}"
-        raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail) from None
+        hint = "to start a service: muniment service new FOLDER"
+        raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail, hint) from None
     except UnicodeDecodeError:
         raise CommandError(answers.USAGE, "FILE_UNREADABLE", f"{file}: not UTF-8") from None
     except SourceError as error:
@@ -71,7 +72,9 @@ def load(file: Path) -> tuple[Definition, Source]:
 
 @app.command("new")
 def new(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; its name is the service's.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to make; its name, a-z 0-9 -, is the service's.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Start a service: a definition and a scenario that pass."""
@@ -200,7 +203,7 @@ def doc(
 def propose(
     file: FileArgument,
     proposal: Annotated[str, typer.Option(help="Id of the proposal.")],
-    rationale: Annotated[str, typer.Option(help="Commitment to the plain-text rationale, hex.")],
+    rationale: Annotated[str, typer.Option(help="Commitment to the text of the reasons, 64 hex.")],
     days: Annotated[int, typer.Option(min=1, max=90, help="How long the vote is open.")] = 14,
     height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
     timeout: TimeoutOption = 30,
@@ -229,4 +232,5 @@ def propose(
             "height": status["height"],
         }
         text = f"proposed {definition.service}@{definition.version} in block {status['height']}"
+        answers.progress(f"the others: muniment gov vote {proposal} --accept --profile AGENCY")
         answers.succeed(data, text, as_json=as_json)
