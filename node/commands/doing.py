@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from ledger import base64url
 from ledger.ids import RECORD_ID
 from node import answers
 from node.answers import CommandError
@@ -16,6 +18,8 @@ from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOpt
 
 record_app = typer.Typer(help="Records of services.", no_args_is_help=True)
 task_app = typer.Typer(help="What waits for a signature.", no_args_is_help=True)
+HISTORY_TOLD = 100
+"""Versions whose block and transaction `record history` looks up."""
 ValuesArgument = Annotated[list[str] | None, typer.Argument(help="field=value …")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Sign without being asked; needed without a terminal.")
@@ -274,19 +278,44 @@ def record_history(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every version of a record: block, state, what changed."""
+    """Every version of a record: when, who, by which act, its state and what changed."""
     with failing(as_json):
-        data = Session.open(profile).client.call("record_history", {"id": record})
-        lines: list[str] = []
-        before: dict[str, Any] = {}
-        for version in data["versions"]:
-            changed = {k: v for k, v in version["data"].items() if before.get(k) != v}
-            lines.append(
-                f"{version['seq']:>4}  block {version['height']:<8} {version['state']:12} "
-                f"{_short(changed)}"
-            )
-            before = version["data"]
-        answers.succeed(data, "\n".join(lines), as_json=as_json)
+        session = Session.open(profile)
+        data = session.client.call("record_history", {"id": record})
+        answers.succeed(data, "" if as_json else _told(session, data["versions"]), as_json=as_json)
+
+
+def _told(session: Session, versions: list[dict[str, Any]]) -> str:
+    """Lines for people; block times and signers are asked for the newest versions only."""
+    lines: list[str] = []
+    before: dict[str, Any] = {}
+    for number, version in enumerate(versions):
+        changed = {k: v for k, v in version["data"].items() if before.get(k) != v}
+        before = version["data"]
+        line = f"{version['seq']:>4}  block {version['height']:<8} {version['state']:12} "
+        if number >= len(versions) - HISTORY_TOLD:
+            header = session.client.call("chain_getHeader", {"height": version["height"]})["header"]
+            when = _when(header["time_ms"] // 1000)
+            line += f"{when}  {_author(session, version):32} {version.get('def', '')}  "
+        lines.append(line + _short(changed))
+    return "\n".join(lines)
+
+
+def _author(session: Session, version: dict[str, Any]) -> str:
+    """Who made a version, and the act, with its reason where one was given."""
+    if not version["tx"]:
+        return "(the clock)"
+    compact = session.client.call("tx_get", {"id": version["tx"]})["tx"]
+    if compact is None:
+        return ""
+    claims = json.loads(base64url.decode(compact.split(".")[1]))
+    acts = [
+        f"{operation.get('transition') or operation['op'].partition('.')[2]}"
+        f" {operation.get('input', {}).get('reason_code', '')}".rstrip()
+        for operation in claims["ops"]
+        if operation.get("id", version["id"]) == version["id"]
+    ]
+    return f"{claims['iss']} {acts[0] if acts else '(with another record)'}"
 
 
 def _short(data: dict[str, Any]) -> str:

@@ -100,6 +100,11 @@ def test_a_licence_is_granted_and_its_receipt_verifies(town: Shell, tmp_path: Pa
     assert record in [item["id"] for item in listed["items"]]
     history = town.ok("record", "history", record)
     assert [item["state"] for item in history["versions"]] == ["applied", "paid", "active"]
+    told = town.raw("record", "history", record).stdout.splitlines()
+    assert len(told) == 3
+    for line, words in zip(told, ("holder create", "cashier pay", "ann grant"), strict=True):
+        assert words in line
+        assert "dog-licence@1" in line
     file = tmp_path / "granted.receipt.json"
     town.ok("receipt", "get", granted["tx"], "-o", file)
     assert town.ok("receipt", "verify", file)["valid"] is True
