@@ -56,14 +56,17 @@ def find_root(state: Reader, role: str) -> str | None:
 
 
 def holds(state: Reader, party: str, role: str, agency: str | None, now: int) -> bool:
-    """Whether an active party holds a role at `now` (seconds), for `agency` when one is named."""
+    """Whether an active party holds a role at `now` (seconds), for `agency` when one is named.
+
+    A grant for one agency holds only where a policy asks for the role in that agency.
+    """
     grant = find_grant(state, role, party)
     if grant is None or not grant.start <= now < grant.until:
         return False
     found = find_party(state, party)
     if found is None or found.status is not PartyStatus.ACTIVE:
         return False
-    return agency is None or grant.agency is None or grant.agency == agency
+    return grant.agency is None or grant.agency == agency
 
 
 def save_grant(draft: Draft, grant: Grant) -> None:

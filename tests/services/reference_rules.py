@@ -94,7 +94,7 @@ class Rules:
         if self.now >= until:
             return False
         if policy.get("agency_of") is None:
-            return True
+            return agency is None
         owner = self.agencies.get(scope["data"].get(policy["agency_of"]))
         return owner is not None and agency in (None, owner)
 
@@ -134,7 +134,8 @@ class Rules:
             unit, record, names = given
             return sum(self.balances.get((unit, f"{record}#{n}"), 0) for n in set(names))
         if name == "holds":
-            return self.now < self.roles.get((given[1], given[0]), (None, 0))[1]
+            agency, until = self.roles.get((given[1], given[0]), (None, 0))
+            return agency is None and self.now < until
         if name == "agency_of":
             if given[0] not in self.agencies:
                 raise Refusing

@@ -96,3 +96,21 @@ def test_no_number_of_declarations_keeps_a_court_out() -> None:
     assert entry["reason"] == "ACTS_FULL"
     entry = do(chain, record, "court_order", {**reason, "state": "shut"}, by="bob")
     assert entry["status"] == "committed"
+
+
+def test_a_grant_for_one_agency_holds_only_there() -> None:
+    inside = act(RolePolicy("judge", agency_of="owner"))
+    owned = kind(
+        {"owner": PartyField()}, acts={"there": inside, "anywhere": act(RolePolicy("judge"))}
+    )
+    chain = stage(service({"a": owned}))
+    chain.add_party("bob", "court")
+    chain.add_party("cyd", "court")
+    chain.grant("odd.judge", "bob", "court")
+    near, _ = create(chain, "a", {"owner": "cyd"})
+    far, _ = create(chain, "a", {"owner": "ann"})
+    assert do(chain, near, "there", by="bob")["status"] == "committed"
+    assert do(chain, far, "there", by="bob")["reason"] == "NOT_AUTHORISED"
+    assert do(chain, near, "anywhere", by="bob")["reason"] == "NOT_AUTHORISED"
+    chain.grant("odd.judge", "bob")
+    assert do(chain, far, "anywhere", by="bob")["status"] == "committed"
