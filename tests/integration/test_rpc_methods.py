@@ -25,6 +25,8 @@ PLAUSIBLE = {
     "party": "treasury",
 }
 """Values of required parameters for methods that need nothing from this chain."""
+SUBSCRIPTION = {"subscribe": {"topic": "blocks"}, "unsubscribe": {"subscription": "s"}}
+"""Parameters of methods that live on a WebSocket only."""
 STANDING = (
     "chain_getBlock",
     "chain_getHeader",
@@ -75,6 +77,9 @@ def test_every_method_answers(net: Net) -> None:
     for method in methods:
         name = method["name"]
         required = [item["name"] for item in method["params"] if item["required"]]
+        if name in ("subscribe", "unsubscribe"):
+            assert net.refusal(1, name, **SUBSCRIPTION[name]).code == -32601, name
+            continue
         params = parameters.get(name) or {key: PLAUSIBLE[key] for key in required}
         try:
             answer = net.call(1, name, **params)
