@@ -96,12 +96,15 @@ class _Compiler:
         """The compiled form, as plain values."""
         top = self.mapping(self._source.value, (), _TOP)
         types = self.mapping(top.get("types"), ("types",), None)
+        roles = self.mapping(top.get("roles"), ("roles",), None)
+        for name, role in roles.items():
+            self.mapping(role, ("roles", name), {"doc"})
         return {
             "type": DEFINITION_TYPE,
             "service": top.get("service", ""),
             "version": top.get("version", 0),
             "title_code": top.get("title", top.get("service", "")),
-            "roles": list(self.mapping(top.get("roles"), ("roles",), None)),
+            "roles": list(roles),
             "units": {
                 name: {"types": self.unit(unit, ("units", name))}
                 for name, unit in self.mapping(top.get("units"), ("units",), None).items()

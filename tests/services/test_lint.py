@@ -35,6 +35,11 @@ CASES = [
     ('kind: string!, pattern: "[A-Z0-9-]+", max: 24', "kind: string!, max: 24", "personal data"),
     ('string!, pattern: "[A-Z0-9-]+"', 'string!, pattern: ".*"', "takes free text"),
     ("roles:\n", "roles:\n  vet: {}\n", "roles.vet: no authority names this role"),
+    (
+        "clerk: {doc: Grants and refuses.}",
+        "clerk: {doc: Grants, refuses.}",
+        "clerk.refuses.: unknown",
+    ),
     ("by: party(holder)\n      pay", "by: holder\n      pay", "not an authority: 'holder'"),
     ("role(cashier)", "role(king)", "no role king"),
     ("expires: time!", "expires: date!", "no kind 'date'"),
