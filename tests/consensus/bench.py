@@ -19,8 +19,10 @@ from consensus.events import (
     Event,
     Now,
     Received,
+    Started,
     Timer,
     TimerFired,
+    Work,
 )
 from consensus.leader import Schedule
 from consensus.messages import Message, Propose, Signed, ViewChange, Vote, signed_text
@@ -286,3 +288,23 @@ class Bench:
         made = self.blocks[certificate.block_hash]
         parent = genesis_certificate(GENESIS)
         return Applied(made, BlockHash(certificate.block_hash), certificate, parent, 1, self.closes)
+
+
+WORK = Work(pending=True, overdue=False)
+QUIET = Work(pending=False, overdue=False)
+
+
+def started() -> Bench:
+    """Four replicas that began."""
+    bench = Bench()
+    bench.everyone(Started())
+    return bench
+
+
+def committed_one() -> Bench:
+    """Four replicas at height 1."""
+    bench = started()
+    bench.give(0, WORK)
+    bench.give(0, QUIET)
+    assert bench.heights() == [1, 1, 1, 1]
+    return bench

@@ -6,7 +6,7 @@ import pytest
 
 from consensus import effects as fx
 from consensus.core import Core
-from consensus.events import Received, Started, Timer, TimerFired, Work
+from consensus.events import Received, Started, Timer, TimerFired
 from consensus.messages import (
     Checkpoint,
     Decided,
@@ -23,32 +23,18 @@ from tests.consensus.bench import (
     GENESIS,
     KIT,
     START_MS,
+    WORK,
     Bench,
     certify,
+    committed_one,
     header,
     propose,
     replica,
     sign,
+    started,
     view_change,
     vote,
 )
-
-WORK = Work(pending=True, overdue=False)
-QUIET = Work(pending=False, overdue=False)
-
-
-def started() -> Bench:
-    bench = Bench()
-    bench.everyone(Started())
-    return bench
-
-
-def committed_one() -> Bench:
-    bench = started()
-    bench.give(0, WORK)
-    bench.give(0, QUIET)
-    assert bench.heights() == [1, 1, 1, 1]
-    return bench
 
 
 def test_work_at_the_primary_is_committed_by_all() -> None:

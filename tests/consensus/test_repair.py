@@ -22,32 +22,19 @@ from ledger.certificate import Phase
 from ledger.ids import MemberIndex
 from tests.consensus.bench import (
     GENESIS,
+    QUIET,
+    WORK,
     Bench,
     certify,
+    committed_one,
     header,
     propose,
     replica,
     sign,
+    started,
     view_change,
     vote,
 )
-
-WORK = Work(pending=True, overdue=False)
-QUIET = Work(pending=False, overdue=False)
-
-
-def started() -> Bench:
-    bench = Bench()
-    bench.everyone(Started())
-    return bench
-
-
-def committed_one() -> Bench:
-    bench = started()
-    bench.give(0, WORK)
-    bench.give(0, QUIET)
-    assert bench.heights() == [1, 1, 1, 1]
-    return bench
 
 
 def test_a_node_without_a_vote_key_follows_and_is_silent() -> None:
