@@ -131,7 +131,12 @@ class Sender:
         """One call to one node."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         async with self._session.post(self._urls[index], json=body) as response:
-            return (await response.json())["result"]
+            answer = await response.json()
+        if "error" not in answer:
+            return answer["result"]
+        if not answer["error"]["data"]["retryable"]:
+            raise RuntimeError(f"{method} at node {index}: {answer['error']}")
+        return {"results": [answer] * len(params.get("txs", ()))}
 
     async def send(self, batch: list[str], index: int) -> None:
         """One batch to one node, again while the node says that it is full."""

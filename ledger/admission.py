@@ -35,10 +35,16 @@ class Admitted(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
 
 
-def parse(raw: bytes, parameters: Parameters, chain: ChainId) -> Admitted:
-    """The stateless rules, TX_TOO_LARGE to TX_WRONG_CHAIN. Raises Inadmissible."""
+def parse(
+    raw: bytes, parameters: Parameters, chain: ChainId, txid: TxId | None = None
+) -> Admitted:
+    """The stateless rules, TX_TOO_LARGE to TX_WRONG_CHAIN. `txid` is the SHA-256 of `raw` if the
+    caller knows it. Raises Inadmissible."""
     decoded = transaction.decode(
-        raw, bytes_max=parameters.transaction_bytes_max, operations_max=parameters.operations_max
+        raw,
+        bytes_max=parameters.transaction_bytes_max,
+        operations_max=parameters.operations_max,
+        txid=txid,
     )
     operations = modules.parse_operations(decoded)
     if decoded.aud != chain:

@@ -137,7 +137,13 @@ class BlockRef(msgspec.Struct, frozen=True):
 
 def transaction_ids(block: Block) -> tuple[TxId, ...]:
     """Ids of the block's transactions: SHA-256 of their compact bytes."""
-    return tuple(TxId(sha256(data)) for data in block.transactions)
+    return _ids(block.transactions)
+
+
+@lru_cache(maxsize=8)
+def _ids(transactions: tuple[bytes, ...]) -> tuple[TxId, ...]:
+    """Asked for at every step from the proposal to the commit; the few blocks in hand are kept."""
+    return tuple(TxId(sha256(data)) for data in transactions)
 
 
 def body_matches(block: Block, header: Header) -> bool:

@@ -12,14 +12,14 @@ from typing import Final
 import plyvel
 
 from ledger.overlay import merge
+from ledger.recent import Recent
 from ledger.store import StoreDamaged
 
-_WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+_WRITE_BUFFER_BYTES: Final = 32 * 1024 * 1024
+"""Every row is written again at each level of the merge; the larger the first step, the fewer."""
+_TABLE_BYTES: Final = 16 * 1024 * 1024
 _CACHE_BYTES: Final = 64 * 1024 * 1024
 _BLOOM_BITS: Final = 10
-_RECENT_MAX: Final = 20_000
-_RECENT_VALUE_BYTES_MAX: Final = 2_048
-"""Values read lately that are kept as they are: at most some 50 MB."""
 
 
 class LevelStore:
@@ -43,30 +43,31 @@ class LevelStore:
                 create_if_missing=create_if_missing,
                 paranoid_checks=True,
                 write_buffer_size=_WRITE_BUFFER_BYTES,
+                max_file_size=_TABLE_BYTES,
+                # Base64 and hashes do not shrink, and each merge would compress them anew.
+                compression=None,
                 lru_cache_size=_CACHE_BYTES,
                 bloom_filter_bits=_BLOOM_BITS,
             )
         # Without verify_checksums a flipped bit of a table would be read as if it were written.
         # One callable saves two look-ups on the hottest call of all.
         self._read: Callable[[bytes], bytes | None] = partial(self._db.get, verify_checksums=True)
-        # Parties and quota counts are read for every transaction; LevelDB's own cache keeps
-        # blocks, and a look-up in one costs ten times this.
-        self._recent: dict[bytes, bytes] = {}
+        # Parties and quota counts are read for every transaction, and each of its rows is asked for
+        # two or three times before it exists; a look-up in LevelDB costs ten times this.
+        self._recent = Recent()
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._staged:
             return self._staged[key]
-        recent = self._recent.get(key)
-        if recent is not None:
-            return recent
+        try:
+            return self._recent.get(key)
+        except KeyError:
+            pass
         try:
             value = self._read(key)
         except plyvel.Error as error:
             raise self._fault(error) from error
-        if value is not None and len(value) <= _RECENT_VALUE_BYTES_MAX:
-            if len(self._recent) >= _RECENT_MAX:
-                del self._recent[next(iter(self._recent))]
-            self._recent[key] = value
+        self._recent.put(key, value)
         return value
 
     def scan(
@@ -118,8 +119,7 @@ class LevelStore:
                     batch.delete(key)
                 else:
                     batch.put(key, value)
-        for key in self._recent.keys() & self._staged.keys():
-            del self._recent[key]
+        self._recent.written(self._staged)
         self._staged = {}
 
     def discard(self) -> None:

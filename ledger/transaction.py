@@ -56,8 +56,11 @@ class Transaction(msgspec.Struct, frozen=True):
         return self.raw[: self.raw.rindex(b".")]
 
 
-def decode(raw: bytes, *, bytes_max: int, operations_max: int) -> Transaction:
-    """Parse a compact JWS of at most `bytes_max` bytes. Raises Inadmissible.
+def decode(
+    raw: bytes, *, bytes_max: int, operations_max: int, txid: TxId | None = None
+) -> Transaction:
+    """Parse a compact JWS of at most `bytes_max` bytes, whose id is `txid` if the caller has hashed
+    it before. Raises Inadmissible.
 
     The reasons, in the order in which they are tested: TX_TOO_LARGE, TX_MALFORMED,
     TX_HEADER_INVALID, TX_PAYLOAD_INVALID, TX_TOO_MANY_OPERATIONS.
@@ -86,7 +89,7 @@ def decode(raw: bytes, *, bytes_max: int, operations_max: int) -> Transaction:
         )
     return Transaction(
         raw=raw,
-        id=TxId(sha256(raw)),
+        id=TxId(sha256(raw)) if txid is None else txid,
         kid=kid,
         iss=claims["iss"],
         aud=claims["aud"],

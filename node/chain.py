@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from consensus.evidence import check_evidence
 from consensus.verify import Authenticator, RemoteFault, StaleEpoch
 from ledger.admission import Admitted, parse
-from ledger.block import Block, Header, body_matches, commit_hash, header_hash
+from ledger.block import (
+    Block,
+    Header,
+    body_matches,
+    commit_hash,
+    header_hash,
+    transaction_ids,
+)
 from ledger.certificate import Certificate, genesis_certificate
 from ledger.crypto import Verifier, sha256
 from ledger.entry import receipts_root
@@ -207,11 +214,11 @@ class Chain:
 
     def _parse(self, block: Block, known: Mapping[TxId, Admitted]) -> tuple[Admitted, ...]:
         transactions: list[Admitted] = []
-        for raw in block.transactions:
-            admitted = known.get(TxId(sha256(raw)))
+        for raw, txid in zip(block.transactions, transaction_ids(block), strict=True):
+            admitted = known.get(txid)
             if admitted is None:
                 try:
-                    admitted = parse(raw, self.parameters, self.id)
+                    admitted = parse(raw, self.parameters, self.id, txid)
                 except Inadmissible as error:
                     raise BlockInvalid(error.reason, error.detail) from None
             transactions.append(admitted)

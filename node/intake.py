@@ -61,18 +61,26 @@ class Intake:
     expired: OrderedDict[TxId, None] = field(default_factory=OrderedDict)
 
     def admit(
-        self, raw: bytes, mono_ms: int, wall_ms: int, *, again: bool = False
+        self,
+        raw: bytes,
+        mono_ms: int,
+        wall_ms: int,
+        *,
+        again: bool = False,
+        txid: TxId | None = None,
     ) -> tuple[Outcome, Waiting | None]:
         """Take one transaction or say why not; the second part is set when it is new here.
 
-        With `again`, one that the next block may make admissible is kept for another try: a peer's,
-        never a client's, who was told that it was not taken.
+        `txid` is its id, if the caller has hashed it. With `again`, one that the next block may
+        make admissible is kept for another try: a peer's, never a client's, who was told that it
+        was not taken.
         """
-        txid = TxId(sha256(raw))
+        if txid is None:
+            txid = TxId(sha256(raw))
         if txid in self.mempool:
             return Outcome(txid, "known", "", ""), None
         try:
-            waiting = self._check(raw, mono_ms, wall_ms)
+            waiting = self._check(raw, txid, mono_ms, wall_ms)
         except Inadmissible as error:
             if self._committed_before(txid, error):
                 return Outcome(txid, "known", "", ""), None
@@ -88,7 +96,7 @@ class Intake:
         if txid in self.mempool:
             return Outcome(txid, "known", "", "")
         try:
-            self._check(raw, mono_ms, wall_ms)
+            self._check(raw, txid, mono_ms, wall_ms)
         except Inadmissible as error:
             if self._committed_before(txid, error):
                 return Outcome(txid, "known", "", "")
@@ -100,9 +108,9 @@ class Intake:
         lives, it expired since, or its key was revoked since."""
         return error.reason in LATER_REASONS and self.chain.archive.location(txid) is not None
 
-    def _check(self, raw: bytes, mono_ms: int, wall_ms: int) -> Waiting:
+    def _check(self, raw: bytes, txid: TxId, mono_ms: int, wall_ms: int) -> Waiting:
         chain = self.chain
-        admitted = parse(raw, chain.parameters, chain.id)
+        admitted = parse(raw, chain.parameters, chain.id, txid)
         transaction = admitted.transaction
         party, key = resolve(transaction, chain.state)
         full = self.mempool.room_for(party.agency, len(raw))

@@ -16,7 +16,7 @@ from consensus.evidence import Evidence
 from consensus.messages import Propose, Vote
 from consensus.verify import RemoteFault
 from ledger.admission import Admitted
-from ledger.block import Block, Header, body_matches
+from ledger.block import Block, Header, body_matches, transaction_ids
 from ledger.certificate import Certificate, Phase
 from ledger.crypto import sha256
 from ledger.executor import BlockInvalid, Execution
@@ -189,7 +189,7 @@ class Interpreter:
         found: dict[bytes, bytes] = {}
         stored = self._chain.archive.body(propose.block_hash)
         if stored is not None:
-            found.update((sha256(raw), raw) for raw in stored.transactions)
+            found.update(zip(transaction_ids(stored), stored.transactions, strict=True))
         for txid in propose.transaction_ids:
             waiting = self._intake.mempool.get(TxId(txid))
             if waiting is not None:
@@ -227,8 +227,7 @@ class Interpreter:
     def _waiting(self, block: Block) -> dict[TxId, Admitted]:
         """Parsed forms of the block's transactions that wait here."""
         found: dict[TxId, Admitted] = {}
-        for raw in block.transactions:
-            txid = TxId(sha256(raw))
+        for txid in transaction_ids(block):
             waiting = self._intake.mempool.get(txid)
             if waiting is not None:
                 found[txid] = waiting.admitted

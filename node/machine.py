@@ -149,7 +149,9 @@ class Machine:
             return
         actions = self.gossip.received(peer, message, self._now.mono_ms)
         for txid, raw in actions.check:
-            outcome, _ = self.intake.admit(raw, self._now.mono_ms, self._now.wall_ms, again=True)
+            outcome, _ = self.intake.admit(
+                raw, self._now.mono_ms, self._now.wall_ms, again=True, txid=txid
+            )
             if outcome.reason in STATELESS:
                 self.gossip.bad(txid)
                 self._emit(Charge(peer, PeerFault(Fault.TRANSACTION_INVALID, outcome.reason)))

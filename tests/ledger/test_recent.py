@@ -1,0 +1,55 @@
+"""What is kept of a store's answers never differs from the store, and stays small."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import recent
+from ledger.recent import VALUE_BYTES_MAX, Recent
+
+KEYS = st.sampled_from([b"k%d" % number for number in range(12)])
+VALUES = st.sampled_from([None, b"", b"1", b"2", b"x" * (VALUE_BYTES_MAX + 1)])
+STEPS = st.lists(st.one_of(KEYS, st.dictionaries(KEYS, VALUES, max_size=4)), max_size=60)
+
+
+@given(steps=STEPS)
+def test_an_answer_is_the_stores(steps: list[bytes | dict[bytes, bytes | None]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "ROWS_MAX", 8)
+        kept, store = Recent(), dict[bytes, bytes | None]()
+        for step in steps:
+            if isinstance(step, dict):
+                store.update(step)
+                kept.written(step)
+                continue
+            try:
+                answer = kept.get(step)
+            except KeyError:
+                answer = store.get(step)
+                kept.put(step, answer)
+            assert answer == store.get(step)
+
+
+def test_rows_asked_for_stay_and_others_go() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "ROWS_MAX", 8)
+        kept = Recent()
+        kept.put(b"hot", b"1")
+        for number in range(100):
+            kept.put(b"%d" % number, None)
+            assert kept.get(b"hot") == b"1"
+        with pytest.raises(KeyError):
+            kept.get(b"80")
+        assert kept.get(b"99") is None
+
+
+def test_long_values_are_not_kept() -> None:
+    kept = Recent()
+    kept.put(b"a", b"1")
+    kept.written({b"a": b"x" * (VALUE_BYTES_MAX + 1)})
+    kept.put(b"b", b"x" * (VALUE_BYTES_MAX + 1))
+    for key in (b"a", b"b"):
+        with pytest.raises(KeyError):
+            kept.get(key)
