@@ -35,9 +35,7 @@ class Admitted(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
 
 
-def parse(
-    raw: bytes, parameters: Parameters, chain: ChainId, txid: TxId | None = None
-) -> Admitted:
+def parse(raw: bytes, parameters: Parameters, chain: ChainId, txid: TxId | None = None) -> Admitted:
     """The stateless rules, TX_TOO_LARGE to TX_WRONG_CHAIN. `txid` is the SHA-256 of `raw` if the
     caller knows it. Raises Inadmissible."""
     decoded = transaction.decode(
