@@ -6,16 +6,25 @@ The reasons are tested in the order of the specification's table. `parse` needs 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NoReturn
 
 import msgspec
 
 from ledger import marks, modules, transaction
 from ledger.crypto import Verifier
-from ledger.ids import ChainId, TxId
+from ledger.ids import ChainId, Kid, TxId
 from ledger.operation import Operation
 from ledger.parameters import Parameters
-from ledger.parties import KeyStatus, Party, PartyKey, find_owner, find_party
+from ledger.parties import (
+    KeyStatus,
+    Party,
+    PartyKey,
+    decode_party,
+    find_owner,
+    find_party,
+    party_key,
+)
 from ledger.state import Reader
 from ledger.transaction import Inadmissible, Transaction
 
@@ -28,7 +37,7 @@ class Replayed(Inadmissible):
         self.first = first
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """A transaction that is right as far as it can be told without the state."""
 
     transaction: Transaction
@@ -50,17 +59,35 @@ def parse(raw: bytes, parameters: Parameters, chain: ChainId, txid: TxId | None 
     return Admitted(decoded, operations)
 
 
-def resolve(tx: Transaction, state: Reader) -> tuple[Party, PartyKey]:
+class Signatory(msgspec.Struct, frozen=True):
+    """A party and one of its keys."""
+
+    party: Party
+    key: PartyKey
+    can_sign: bool
+    public_key: bytes
+    """32 bytes."""
+
+
+def resolve(tx: Transaction, state: Reader) -> Signatory:
     """The submitter and the key it names. Raises Inadmissible: TX_UNKNOWN_KEY, TX_KEY_REVOKED."""
-    party = find_party(state, tx.iss)
-    key = None if party is None else party.key(tx.kid)
-    if party is None or key is None:
+    value = state.get(party_key(tx.iss))
+    found = None if value is None else _signatory(value, tx.kid)
+    if found is None:
         _refuse_unlisted(tx, state)
-    if not key.can_sign:
+    if not found.can_sign:
         raise Inadmissible("TX_UNKNOWN_KEY", "kid names a key that cannot sign")
-    if key.status is not KeyStatus.ACTIVE:
-        raise Inadmissible("TX_KEY_REVOKED", f"the key was {key.status.value}")
-    return party, key
+    if found.key.status is not KeyStatus.ACTIVE:
+        raise Inadmissible("TX_KEY_REVOKED", f"the key was {found.key.status.value}")
+    return found
+
+
+@lru_cache(maxsize=8_192)
+def _signatory(value: bytes, kid: Kid) -> Signatory | None:
+    """A pure function of the party's bytes, asked for with the same ones by every transaction."""
+    party = decode_party(value)
+    key = party.key(kid)
+    return None if key is None else Signatory(party, key, key.can_sign, key.public_key)
 
 
 def _refuse_unlisted(tx: Transaction, state: Reader) -> NoReturn:
@@ -73,7 +100,7 @@ def _refuse_unlisted(tx: Transaction, state: Reader) -> NoReturn:
 
 def resolve_key(tx: Transaction, state: Reader) -> bytes:
     """Public key (32 bytes) that the signature must verify under. Raises as `resolve` does."""
-    return resolve(tx, state)[1].public_key
+    return resolve(tx, state).public_key
 
 
 def check_signature(tx: Transaction, public_key: bytes, verifier: Verifier) -> None:
@@ -129,7 +156,7 @@ def admit(
     Without a verifier the signature is taken to be valid: it was verified before.
     """
     tx = admitted.transaction
-    key = resolve(tx, state)[1]
+    signatory = resolve(tx, state)
     if verifier is not None:
-        check_signature(tx, key.public_key, verifier)
+        check_signature(tx, signatory.public_key, verifier)
     check_current(tx, state, time_ms, parameters)

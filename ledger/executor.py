@@ -145,16 +145,16 @@ class Executor:
 
     def _check(self, run: _Run, tx: Transaction) -> Party:
         """The submitter, when the transaction may be in the block here. Raises Inadmissible."""
-        party, key = admission.resolve(tx, run.parent)
+        found = admission.resolve(tx, run.parent)
         if run.draft.wrote(party_key(tx.iss)):
             # Active before the block is not enough: the key must be so in block order.
-            party, key = admission.resolve(tx, run.draft)
+            found = admission.resolve(tx, run.draft)
         if tx.id not in run.known_valid:
-            admission.check_signature(tx, key.public_key, self._verifier)
+            admission.check_signature(tx, found.public_key, self._verifier)
         admission.check_time(tx, run.time_ms, self._parameters)
         admission.check_replay(tx, run.draft, run.time_ms)
-        admission.check_quota(run.marks.count(party.agency), self._parameters)
-        return party
+        admission.check_quota(run.marks.count(found.party.agency), self._parameters)
+        return found.party
 
     def _apply(self, run: _Run, admitted: Admitted, party: Party) -> None:
         """Run all operations or none; either way (iss, jti) is used up."""

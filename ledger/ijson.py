@@ -62,6 +62,8 @@ def _outside_strings(data: bytes) -> bytes:
 
 def _check_depth(bare: bytes, depth_max: int) -> None:
     """Each round removes the innermost brackets, so the rounds count the depth."""
+    if bare.count(b"{") + bare.count(b"[") <= depth_max:
+        return  # so few cannot be nested deeper, and the parser finds those that do not match
     brackets = bare.translate(_BRACES, _NOT_BRACKETS)
     for _ in range(depth_max):
         if not brackets:

@@ -12,8 +12,9 @@ from typing import Final
 import plyvel
 
 from ledger.overlay import merge
+from ledger.presence import Presence
 from ledger.recent import Recent
-from ledger.store import StoreDamaged
+from ledger.store import MARK_TABLE, StoreDamaged
 
 _WRITE_BUFFER_BYTES: Final = 32 * 1024 * 1024
 """Every row is written again at each level of the merge; the larger the first step, the fewer."""
@@ -55,10 +56,18 @@ class LevelStore:
         # Parties and quota counts are read for every transaction, and each of its rows is asked for
         # two or three times before it exists; a look-up in LevelDB costs ten times this.
         self._recent = Recent()
+        with self._faults():
+            self._marks = Presence(MARK_TABLE, self._keys(MARK_TABLE))
+
+    def _keys(self, prefix: bytes) -> Iterator[bytes]:
+        with self._db.iterator(prefix=prefix, include_value=False, verify_checksums=True) as keys:
+            yield from keys
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._staged:
             return self._staged[key]
+        if self._marks.lacks(key):
+            return None
         try:
             return self._recent.get(key)
         except KeyError:
@@ -120,6 +129,7 @@ class LevelStore:
                 else:
                     batch.put(key, value)
         self._recent.written(self._staged)
+        self._marks.written(self._staged)
         self._staged = {}
 
     def discard(self) -> None:

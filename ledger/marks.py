@@ -16,11 +16,11 @@ from ledger import canonical
 from ledger.crypto import sha256
 from ledger.ids import ZERO_HASH, Hash, Height, TxId
 from ledger.state import Draft, Reader, State
+from ledger.store import MARK_TABLE
 from ledger.transaction import Transaction
 
 MINUTE_SECONDS: Final = 60
 MINUTE_MS: Final = 60_000
-_MARK_TABLE: Final = b"r"
 _MINUTE_TABLE: Final = b"m"
 _COUNT_TABLE: Final = b"n"
 
@@ -41,7 +41,7 @@ _rows_decoder: msgspec.msgpack.Decoder[list[_Row]] = msgspec.msgpack.Decoder(lis
 
 def mark_key(iss: str, jti: str) -> bytes:
     """Raw key of a mark."""
-    return _MARK_TABLE + iss.encode("ascii") + b"\x00" + jti.encode("ascii")
+    return MARK_TABLE + iss.encode("ascii") + b"\x00" + jti.encode("ascii")
 
 
 def minute_key(minute: int) -> bytes:

@@ -71,7 +71,7 @@ class OperationType(msgspec.Struct, frozen=True):
     """Executes it on the draft. A refusal may leave writes behind: the executor rolls back."""
 
 
-class Operation(msgspec.Struct, frozen=True):
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """An operation whose form is valid."""
 
     name: str

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
+from ledger.state import Reader
+
+PARAMETERS_KEY: Final = b"sys/parameters"
+OPERATION_COST: Final = 50
+"""What an operation or a timer costs a block besides its expressions and effects."""
+EFFECT_COST: Final = 30
+"""What an effect costs a block besides its expressions."""
+FIXED: Final = (
+    "block_interval_max_ms",
+    "checkpoint_interval",
+    "turn_length",
+    "window",
+)
+"""Parameters that consensus is built with: genesis alone decides them."""
+
 BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "block_bytes_max": (65_536, 8_388_608),
     "block_transactions_max": (1, 10_000),
+    "block_cost_max": (100_000, 100_000_000),
     "transaction_bytes_max": (1_024, 262_144),
     "operations_max": (1, 64),
     "marks_per_party_max": (16, 100_000_000),
@@ -30,6 +47,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     block_bytes_max: int = 2_097_152
     block_transactions_max: int = 2_000
+    block_cost_max: int = 2_000_000
     transaction_bytes_max: int = 65_536
     operations_max: int = 16
     marks_per_party_max: int = 1_000_000
@@ -45,8 +63,45 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timers_per_block_max: int = 200
 
     def check(self) -> None:
-        """Raises ValueError when a parameter is outside its compiled bounds."""
+        """Raises ValueError when a parameter is outside its compiled bounds or relations.
+
+        What a chain takes must fit into a block, or it would wait for ever and hold up the rest.
+        """
         for name, (low, high) in BOUNDS.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"parameter {name}: want {low} to {high}, got {value}")
+        if self.transaction_bytes_max > self.block_bytes_max:
+            raise ValueError("parameter transaction_bytes_max: want at most block_bytes_max")
+        if self.transaction_cost_max > self.timers_cost_max:
+            need = 2 * self.transaction_cost_max
+            raise ValueError(f"parameter block_cost_max: want at least {need} with the others")
+
+    @property
+    def transaction_cost_max(self) -> int:
+        """The most that one transaction, or one timer, can cost a block."""
+        return cost(self.expression_cost_max, self.effects_max, self.operations_max)
+
+    @property
+    def timers_cost_max(self) -> int:
+        """The share of a block that its timers may use; transactions have the rest at least."""
+        return self.block_cost_max // 2
+
+
+def cost(expressions: int, effects: int, operations: int) -> int:
+    """What work costs a block, in units of expression cost."""
+    return expressions + EFFECT_COST * effects + OPERATION_COST * operations
+
+
+def in_force(state: Reader, genesis: Parameters) -> Parameters:
+    """What the block after `state` obeys; a state without any is of a chain without governance."""
+    value = state.get(PARAMETERS_KEY)
+    return genesis if value is None else _decode(value)
+
+
+@lru_cache(maxsize=8)
+def _decode(value: bytes) -> Parameters:
+    return _decoder.decode(value)
+
+
+_decoder = msgspec.json.Decoder(Parameters)

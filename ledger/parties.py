@@ -108,11 +108,11 @@ def agency_key(agency: str) -> bytes:
 def find_party(state: Reader, party: str) -> Party | None:
     """The party, active or revoked."""
     value = state.get(party_key(party))
-    return None if value is None else _decode_party(value)
+    return None if value is None else decode_party(value)
 
 
 @lru_cache(maxsize=8_192)
-def _decode_party(value: bytes) -> Party:
+def decode_party(value: bytes) -> Party:
     """A pure function of the bytes, asked for with the same ones by every transaction."""
     return _party_decoder.decode(value)
 

@@ -82,6 +82,12 @@ class State:
         """Value of a state key (without the table byte), or None."""
         return self.read(STATE_TABLE + key)
 
+    def has(self, key: bytes) -> bool:
+        """Whether a state key has a value. The tree in memory tells; most records that are asked
+        for in this way do not exist, and the store would look for them in every one of its files.
+        """
+        return self.tree.has(sha256(key).digest())
+
     def read(self, raw_key: bytes) -> bytes | None:
         """Value of a raw key of any table, layers before store, or None."""
         state: State | None = self
@@ -140,6 +146,15 @@ class Draft:
     def get(self, key: bytes) -> bytes | None:
         """Value of a state key, or None."""
         return self.read(STATE_TABLE + key)
+
+    def has(self, key: bytes) -> bool:
+        """Whether a state key has a value; cheaper than `get` when it has none."""
+        raw_key = STATE_TABLE + key
+        if raw_key in self._transaction:
+            return self._transaction[raw_key] is not None
+        if raw_key in self._block:
+            return self._block[raw_key] is not None
+        return self.parent.has(key)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a state key (ASCII) to its value (canonical JSON)."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
+
+MARK_TABLE: Final = b"r"
+"""Replay marks (formats.md, section 13): almost every look-up is of one that does not exist."""
 
 
 class StoreDamaged(Exception):

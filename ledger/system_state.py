@@ -12,6 +12,7 @@ from ledger.genesis import Genesis
 from ledger.ids import Height
 from ledger.jwk import Jwk
 from ledger.modules.system import NEXT_VALIDATORS_KEY
+from ledger.parameters import PARAMETERS_KEY
 from ledger.parties import (
     KeyOwner,
     KeyStatus,
@@ -28,7 +29,6 @@ from ledger.tree import Tree
 from ledger.validators import ValidatorSet
 
 EPOCH_KEY: Final = b"sys/epoch"
-PARAMETERS_KEY: Final = b"sys/parameters"
 VALIDATORS_KEY: Final = b"sys/validators"
 
 

@@ -35,7 +35,7 @@ class Inadmissible(Exception):
         self.detail = detail
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """A transaction whose form is valid; nothing is said yet about its key or signature."""
 
     raw: bytes

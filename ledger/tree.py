@@ -62,6 +62,14 @@ class Tree:
         ordered = sorted(changes.items())
         return Tree(_update(self._node, ordered, 0, len(ordered), 0))
 
+    def has(self, key_hash: bytes) -> bool:
+        """Whether `key_hash` is present."""
+        node, depth = self._node, 0
+        while isinstance(node, tuple):
+            node = node[key_hash[depth >> 2] >> (6 - 2 * (depth & 3)) & 3]
+            depth += 1
+        return _position(node, key_hash) >= 0
+
     def prove(self, key_hash: bytes) -> Proof:
         """Proof that `key_hash` is present with its value, or absent."""
         node, depth = self._node, 0
@@ -186,11 +194,17 @@ def _merged(node: _Inner) -> _Node:
     return node
 
 
-def _set_entry(bucket: bytes, change: _Change, depth: int) -> _Node:
-    key, value = change
+def _position(bucket: bytes, key: bytes) -> int:
+    """Where the key's entry begins in the bucket, or -1."""
     at = bucket.find(key)
     while at > 0 and at % ENTRY_BYTES:  # bytes of another entry happen to spell this key
         at = bucket.find(key, at + 1)
+    return at
+
+
+def _set_entry(bucket: bytes, change: _Change, depth: int) -> _Node:
+    key, value = change
+    at = _position(bucket, key)
     if at >= 0:
         if value is None:
             return bucket[:at] + bucket[at + ENTRY_BYTES :]

@@ -112,20 +112,21 @@ class Intake:
         chain = self.chain
         admitted = parse(raw, chain.parameters, chain.id, txid)
         transaction = admitted.transaction
-        party, key = resolve(transaction, chain.state)
-        full = self.mempool.room_for(party.agency, len(raw))
+        found = resolve(transaction, chain.state)
+        agency = found.party.agency
+        full = self.mempool.room_for(agency, len(raw))
         if full:  # before the dear signature check, or a full pool would cost the most
             raise Inadmissible(full, "the node has too many waiting transactions; try later")
-        check_signature(transaction, key.public_key, self.verifier)
+        check_signature(transaction, found.public_key, self.verifier)
         time_ms = max(chain.header.time_ms, wall_ms)
         check_time(transaction, time_ms, chain.parameters)
         check_replay(transaction, chain.state, time_ms)
         other = self.mempool.same_mark(transaction.iss, transaction.jti)
         if other is not None:
             raise Replayed(other)
-        marks = count_marks(chain.state, party.agency) + self.mempool.of_agency(party.agency)
+        marks = count_marks(chain.state, agency) + self.mempool.of_agency(agency)
         check_quota(marks, chain.parameters)
-        return Waiting(admitted, party.agency, mono_ms)
+        return Waiting(admitted, agency, mono_ms)
 
     def put_off(self, raw: bytes) -> None:
         """Keep a transaction until after the next block; the oldest makes room."""

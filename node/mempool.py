@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from ledger.admission import Admitted
 from ledger.ids import TxId
 
@@ -23,8 +25,7 @@ class Limits:
     """An agency may hold 1/agency_share of the pool while others use it too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """One transaction with a valid signature."""
 
     admitted: Admitted

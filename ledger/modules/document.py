@@ -54,7 +54,7 @@ def register(fields: Register, context: Context) -> Outcome:
         fields.type, context.chain, transaction.iss, transaction.jti, context.index
     )
     key = _key(record)
-    if context.draft.get(key) is not None:
+    if context.draft.has(key):
         # An expired (iss, jti) may be used again, and the id depends on nothing else.
         return Refusal("RECORD_EXISTS")
     value = {

@@ -25,6 +25,7 @@ from ledger.registry.catalogue import (
     Loaded,
     find_service,
     find_version,
+    record_key,
     record_value,
     service_of_type,
 )
@@ -56,7 +57,7 @@ def create(
         raise Refused("SERVICE_UNKNOWN")
     if found.current != version:
         raise Refused("VERSION_NOT_CURRENT", current=found.current)
-    if record_value(act.draft, record) is not None:
+    if act.draft.has(record_key(record)):
         raise Refused("RECORD_EXISTS")
     waiting = pending.Pending(
         id=pending.pending_id(act.tx, index),
@@ -150,7 +151,7 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
     transition = kind.transitions[CREATE]
     if transition.by is None:
         raise Refused("NOT_AUTHORISED")
-    if record_value(act.draft, waiting.record) is not None:
+    if act.draft.has(record_key(waiting.record)):
         raise Refused("RECORD_EXISTS")
     made = new_record(act, waiting.record, waiting.type, f"{service}@{waiting.version}")
     made["party"], made["agency"] = waiting.party, waiting.agency

@@ -145,7 +145,7 @@ class View:
         """Whether a claim is taken."""
         weigh(list(parts), self._meter)
         name = f"{self._loaded.definition.service}.{_text(namespace)}"
-        return self._draft.get(claim_key(name, parts)) is not None
+        return self._draft.has(claim_key(name, parts))
 
     def _total(self, record: Value, name: Value) -> aggregates.Total:
         parent, aggregate = _record_id(record), _text(name)

@@ -12,6 +12,7 @@ from ledger import canonical
 from ledger.registry.definition import Definition
 from node import answers
 from node.answers import CommandError
+from node.authoring.chart import machine_chart
 from node.authoring.compiler import compile_source
 from node.authoring.drawing import machine_svg
 from node.authoring.lint import lint as run_linter
@@ -179,6 +180,29 @@ def graph(
             path.write_text(machine_svg(f"{definition.service}: {name}", kind), encoding="utf-8")
             files.append(str(path))
         answers.succeed({"files": files}, "\n".join(files), as_json=as_json)
+
+
+@app.command("chart")
+def chart(
+    file: FileArgument,
+    kind: Annotated[str | None, typer.Option("--type", help="Of a service with several.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The machine of a type as a statechart that sismic reads, without conditions and roles."""
+    with failing(as_json):
+        definition, _ = load(file)
+        names = list(definition.types)
+        if kind not in names and (kind is not None or len(names) > 1):
+            there = f"there are: {', '.join(names)}"
+            detail = f"{definition.service} has no type {kind}" if kind else "which type?"
+            raise CommandError(answers.USAGE, "TYPE_UNKNOWN", f"{detail} {there}", "give --type")
+        name = kind or names[0]
+        text = machine_chart(f"{definition.service}-{name}", definition.types[name])
+        if output is not None:
+            output.write_text(text, encoding="utf-8")
+        shown = text if output is None else f"wrote {output}"
+        answers.succeed({"type": name, "chart": text}, shown, as_json=as_json)
 
 
 @app.command("doc")

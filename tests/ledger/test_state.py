@@ -26,11 +26,20 @@ def test_a_draft_reads_its_writes_and_seals_them() -> None:
     draft.write(b"rmark", b"4")
     assert draft.get(b"old") == b"1"
     assert (draft.get(b"new"), draft.get(b"gone"), draft.read(b"rmark")) == (b"3", None, b"4")
+    assert [draft.has(key) for key in (b"old", b"new", b"gone", b"never")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert draft.wrote(b"new")
     assert not draft.wrote(b"old")
     state = draft.seal()
     assert state.root == _root({b"old": b"1", b"new": b"3"})
     assert dict(state.writes) == {b"snew": b"3", b"sgone": None, b"rmark": b"4"}
+    assert [state.has(key) for key in (b"new", b"gone")] == [True, False]
+    draft.rollback()
+    assert draft.has(b"new"), "sealed, so it is kept"
     assert base.get(b"new") is None
     assert base.get(b"gone") == b"2"
     assert verify(state.root, b"new", b"3", state.prove(b"new"))

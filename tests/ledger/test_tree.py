@@ -90,6 +90,8 @@ def test_any_updates_give_the_root_of_the_set(
                 model[key] = value
         assert tree.root == reference_root(model)
         assert len(tree) == len(model)
+        for asked in batches[0].keys() | model.keys():
+            assert tree.has(asked) == (asked in model)
 
 
 def test_deletions_merge_buckets_back() -> None:
@@ -118,6 +120,8 @@ def test_a_key_hash_inside_another_entry_is_not_found_there() -> None:
     tree = Tree.build([(other, key)])  # the value hash spells the key
     assert tree.update({key: value}).root == reference_root({other: key, key: value})
     assert tree.update({key: None}).root == tree.root
+    assert tree.has(other)
+    assert not tree.has(key)
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, 17, 1000])

@@ -1,0 +1,59 @@
+"""Which rows of a table exist, for a table that is mostly asked for rows that do not.
+
+LevelDB looks for an absent row in every one of its files. Replay marks are asked for by every
+transaction, and almost always absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+ROWS_MAX: Final = 2_000_000
+"""About 70 bytes each; a table with more of them is looked up in the database again."""
+
+
+class Presence:
+    """Hashes of the keys of one table. What they lack does not exist; what they have may exist.
+
+    Python's own hash serves: nothing but the cost of a look-up depends on it.
+    """
+
+    __slots__ = ("_hashes", "_rows_max", "_shared", "_table")
+
+    def __init__(self, table: bytes, keys: Iterable[bytes], rows_max: int = ROWS_MAX) -> None:
+        """`keys` are all the keys of the table that exist."""
+        self._table = table
+        self._rows_max = rows_max
+        self._hashes: set[int] | None = set()
+        self._shared: set[int] = set()
+        """Hashes that came twice. They may be two keys', so they outlive the deletion of one."""
+        for key in keys:
+            self._add(key)
+
+    def lacks(self, key: bytes) -> bool:
+        """Whether the row surely does not exist. Of another table nothing is known."""
+        return (
+            key[:1] == self._table and self._hashes is not None and hash(key) not in self._hashes
+        )
+
+    def written(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """These rows were written, None for deleted. What is deleted must have existed: of two keys
+        with one hash the deletion of the one that never was would hide the other."""
+        for key, value in rows.items():
+            if key[:1] != self._table or self._hashes is None:
+                continue
+            if value is not None:
+                self._add(key)
+            elif hash(key) not in self._shared:
+                self._hashes.discard(hash(key))
+
+    def _add(self, key: bytes) -> None:
+        if self._hashes is None:
+            return
+        known = hash(key)
+        if known in self._hashes:
+            self._shared.add(known)
+        self._hashes.add(known)
+        if len(self._hashes) + len(self._shared) > self._rows_max:
+            self._hashes, self._shared = None, set()
