@@ -19,7 +19,7 @@ from consensus.messages import (
     signed_text,
 )
 from ledger import note
-from ledger.block import Header, commit_hash
+from ledger.block import Header, commit_hash, transactions_root
 from ledger.certificate import Certificate, Phase, verify_certificate
 from ledger.crypto import Verifier, sha256
 from ledger.ids import BlockHash, ChainId, Epoch, Hash, Height
@@ -153,7 +153,7 @@ class Authenticator:
         except ValueError as error:
             raise RemoteFault(str(error)) from None
         if (
-            merkle_root(message.transaction_ids).hex() != header.tx_root
+            transactions_root(message.transaction_ids).hex() != header.tx_root
             or merkle_root(message.evidence).hex() != header.evidence_root
             or commit_hash(message.commit).hex() != header.commit_hash
         ):

@@ -146,10 +146,17 @@ def _ids(transactions: tuple[bytes, ...]) -> tuple[TxId, ...]:
     return tuple(TxId(sha256(data)) for data in transactions)
 
 
+@lru_cache(maxsize=8)
+def transactions_root(ids: tuple[bytes, ...]) -> Hash:
+    """`tx_root` of a header: RFC 9162 root over the ids in order. Proposal, body and execution each
+    ask for the same one."""
+    return merkle.root(ids)
+
+
 def body_matches(block: Block, header: Header) -> bool:
     """Whether the body is the one that the header commits to: transactions, evidence, commit."""
     return (
-        merkle.root(transaction_ids(block)).hex() == header.tx_root
+        transactions_root(transaction_ids(block)).hex() == header.tx_root
         and merkle.root(block.evidence).hex() == header.evidence_root
         and commit_hash(block.commit).hex() == header.commit_hash
     )

@@ -1,8 +1,8 @@
 """Executes blocks: (state, transactions) -> (state, entries), the same on every validator.
 
-Order within a block: marks expire; a new epoch's set takes over; evidence is noted; transactions
-run. A proposer and the validators run the same code; only what becomes of an inadmissible
-transaction differs.
+Order within a block: marks expire; a new epoch's set takes over; evidence is noted; votes take
+effect; what waited too long expires; timers fire; transactions run. A proposer and the validators
+run the same code; only what becomes of an inadmissible transaction, and of one too many, differs.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from ledger import admission, canonical, entry
+from ledger import admission, canonical, entry, parameters
 from ledger.admission import Admitted
 from ledger.crypto import Verifier, sha256
 from ledger.ids import ChainId, Epoch, Height, TxId
 from ledger.marks import Marks
 from ledger.modules.system import NEXT_VALIDATORS_KEY
 from ledger.operation import Context, Refusal
-from ledger.parameters import Parameters
+from ledger.parameters import PARAMETERS_KEY, Parameters
 from ledger.parties import Party, party_key
-from ledger.registry import governance, timers
+from ledger.registry import governance, pending, timers
 from ledger.registry.act import Act
 from ledger.registry.evaluate import Meter
 from ledger.state import Draft, State
@@ -61,6 +61,8 @@ class Execution(msgspec.Struct, frozen=True):
     """The block's evidence, in rising order."""
     next_validators: ValidatorSet | None
     """The set that the next block opens, when this one closes the epoch."""
+    cost: int
+    """What its timers and transactions cost together, of `block_cost_max`."""
 
 
 @dataclass(slots=True)
@@ -74,13 +76,20 @@ class _Run:
     height: Height
     time_ms: int
     known_valid: Container[TxId]
+    parameters: Parameters
+    """In force: those of the state before the block."""
+    cost: int = 0
+    """What timers and transactions have cost so far."""
     entries: list[bytes] = field(default_factory=list)
+    included: list[Admitted] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
 
 
 class Executor:
     """The rules of one chain. Holds no state."""
 
     def __init__(self, chain: ChainId, parameters: Parameters, verifier: Verifier) -> None:
+        """`parameters` hold where the state has none."""
         self._chain = chain
         self._parameters = parameters
         self._verifier = verifier
@@ -107,32 +116,19 @@ class Executor:
         """
         assert epoch == validators.epoch, "the validator set is another epoch's"
         draft = parent.draft()
-        run = _Run(parent, draft, Marks(draft, height), validators, height, time_ms, known_valid)
+        marks = Marks(draft, height)
+        rules = parameters.in_force(parent.get(PARAMETERS_KEY), self._parameters)
+        run = _Run(parent, draft, marks, validators, height, time_ms, known_valid, rules)
         run.marks.expire(parent, time_ms)
         open_epoch(draft, validators, height)
         noted = self._note_evidence(run, evidence, select=select)
         governance.take_effect(draft, height)
+        governance.expire(draft, parent, time_ms // 1000)
+        pending.expire(draft, parent, time_ms // 1000)
         timed = self._run_timers(run)
-        room = self._parameters.block_bytes_max - sum(len(item) for item in noted)
         draft.savepoint()
-        included: list[Admitted] = []
-        dropped: list[Dropped] = []
-        for admitted in transactions:
-            room -= len(admitted.transaction.raw)
-            if room < 0 or len(included) >= self._parameters.block_transactions_max:
-                if select:
-                    break
-                raise BlockInvalid("BLOCK_TOO_LARGE", "more transactions than the caps allow")
-            try:
-                party = self._check(run, admitted.transaction)
-            except Inadmissible as why:
-                if not select:
-                    raise BlockInvalid(why.reason, why.detail) from why
-                dropped.append(Dropped(admitted, why))
-                room += len(admitted.transaction.raw)
-                continue
-            self._apply(run, admitted, party)
-            included.append(admitted)
+        room = rules.block_bytes_max - sum(len(item) for item in noted)
+        self._run_transactions(run, transactions, room, select=select)
         for record, name, reason, result in timed:
             run.entries.append(
                 entry.timer_entry(height, len(run.entries), record, name, reason, result)
@@ -140,61 +136,107 @@ class Executor:
         following = self._close_epoch(run)
         run.marks.write()
         return Execution(
-            draft.seal(), tuple(run.entries), tuple(included), tuple(dropped), noted, following
+            draft.seal(),
+            tuple(run.entries),
+            tuple(run.included),
+            tuple(run.dropped),
+            noted,
+            following,
+            run.cost,
         )
+
+    def _run_transactions(
+        self, run: _Run, transactions: Sequence[Admitted], room: int, *, select: bool
+    ) -> None:
+        """Those that fit into `room` bytes and the other caps, in order. Raises BlockInvalid."""
+        for admitted in transactions:
+            room -= len(admitted.transaction.raw)
+            if room < 0 or len(run.included) >= run.parameters.block_transactions_max:
+                if select:
+                    return
+                raise BlockInvalid("BLOCK_TOO_LARGE", "more transactions than the caps allow")
+            try:
+                party = self._check(run, admitted.transaction)
+            except Inadmissible as why:
+                if not select:
+                    raise BlockInvalid(why.reason, why.detail) from why
+                run.dropped.append(Dropped(admitted, why))
+                room += len(admitted.transaction.raw)
+                continue
+            if not self._apply(run, admitted, party):
+                if select:
+                    return
+                raise BlockInvalid("BLOCK_TOO_DEAR", "the work costs more than block_cost_max")
+            run.included.append(admitted)
 
     def _check(self, run: _Run, tx: Transaction) -> Party:
         """The submitter, when the transaction may be in the block here. Raises Inadmissible."""
+        rules = run.parameters
+        check_limits(tx, rules)
         found = admission.resolve(tx, run.parent)
         if run.draft.wrote(party_key(tx.iss)):
             # Active before the block is not enough: the key must be so in block order.
             found = admission.resolve(tx, run.draft)
         if tx.id not in run.known_valid:
             admission.check_signature(tx, found.public_key, self._verifier)
-        admission.check_time(tx, run.time_ms, self._parameters)
+        admission.check_time(tx, run.time_ms, rules)
         admission.check_replay(tx, run.draft, run.time_ms)
-        admission.check_quota(run.marks.count(found.party.agency), self._parameters)
+        admission.check_quota(run.marks.count(found.party.agency), rules)
         return found.party
 
-    def _apply(self, run: _Run, admitted: Admitted, party: Party) -> None:
-        """Run all operations or none; either way (iss, jti) is used up."""
+    def _apply(self, run: _Run, admitted: Admitted, party: Party) -> bool:
+        """Run all operations or none; either way (iss, jti) is used up. False when the block cannot
+        afford it: then nothing has happened."""
         tx = admitted.transaction
         draft = run.draft
-        run.marks.add(tx, party.agency)
-        draft.savepoint()
         context = Context(
             draft,
             self._chain,
             run.height,
             run.time_ms,
-            self._parameters,
+            run.parameters,
             run.validators,
             self._verifier,
             tx,
             party,
         )
         results: list[dict[str, Any]] = []
-        index = len(run.entries)
+        refusal: Refusal | None = None
         for operation in admitted.operations:
             outcome = operation.apply(operation.fields, context)
             if isinstance(outcome, Refusal):
-                draft.rollback()
-                run.entries.append(
-                    entry.refused_entry(
-                        run.height, index, tx.id, outcome.reason, context.index, outcome.results
-                    )
-                )
-                return
+                refusal = outcome
+                break
             results.append(outcome)
             context.index += 1
+        tried = context.index + (refusal is not None)
+        spent = parameters.cost(context.expression_cost, context.effects, tried)
+        affordable = run.cost + spent <= run.parameters.block_cost_max
+        if refusal is not None or not affordable:
+            draft.rollback()
+        if not affordable:
+            return False
+        run.cost += spent
+        run.marks.add(tx, party.agency)
         draft.savepoint()
-        run.entries.append(entry.committed_entry(run.height, index, tx.id, results))
+        index = len(run.entries)
+        if refusal is None:
+            made = entry.committed_entry(run.height, index, tx.id, results)
+        else:
+            made = entry.refused_entry(
+                run.height, index, tx.id, refusal.reason, context.index, refusal.results
+            )
+        run.entries.append(made)
+        return True
 
     def _run_timers(self, run: _Run) -> list[tuple[str, str, str, dict[str, Any]]]:
-        """Fire what is due, in order, up to the cap: (record, name, reason or empty, result)."""
-        now = run.time_ms // 1000
+        """Fire what is due, in order, up to the caps: (record, name, reason or empty, result).
+
+        What does not fit stays due, and is first in the next block.
+        """
+        now, rules = run.time_ms // 1000, run.parameters
         done: list[tuple[str, str, str, dict[str, Any]]] = []
-        for at, record, name in timers.due(run.parent, now, self._parameters.timers_per_block_max):
+        for at, record, name in timers.due(run.parent, now, rules.timers_per_block_max):
             if not timers.waits(run.draft, at, record, name):
                 continue
             act = Act(
@@ -205,13 +247,19 @@ class Executor:
                 tx="",
                 party="",
                 agency="",
-                meter=Meter(self._parameters.expression_cost_max),
-                effects_left=self._parameters.effects_max,
-                record_bytes_max=self._parameters.record_bytes_max,
+                meter=Meter(rules.expression_cost_max),
+                effects_left=rules.effects_max,
+                record_bytes_max=rules.record_bytes_max,
                 timer=f"{record}#{name}",
             )
             run.draft.savepoint()
             reason, result = timers.fire(act, at, record, name)
+            effects = rules.effects_max - max(act.effects_left, 0)
+            spent = parameters.cost(rules.expression_cost_max - act.meter.rest, effects, 1)
+            if run.cost + spent > rules.timers_cost_max:
+                run.draft.rollback()
+                break
+            run.cost += spent
             if reason:
                 run.draft.rollback()
                 timers.put_off(act, at, record, name, reason)
@@ -259,6 +307,17 @@ class Executor:
             run.draft.put(key, canonical.encode(value))
             noted.append(item)
         return tuple(noted)
+
+
+def check_limits(tx: Transaction, rules: Parameters) -> None:
+    """Raises Inadmissible: TX_TOO_LARGE, TX_TOO_MANY_OPERATIONS.
+
+    Parsing says so too, but other parameters may have been in force then.
+    """
+    if len(tx.raw) > rules.transaction_bytes_max:
+        raise Inadmissible("TX_TOO_LARGE", f"want at most {rules.transaction_bytes_max} bytes")
+    if len(tx.ops) > rules.operations_max:
+        raise Inadmissible("TX_TOO_MANY_OPERATIONS", f"want at most {rules.operations_max}")
 
 
 class _EvidenceDocument(msgspec.Struct, frozen=True):

@@ -179,9 +179,10 @@ def consistency_path(first: int, second: int, read: ReadNode) -> tuple[Hash, ...
 
 
 def _parents(level: list[Hash]) -> list[Hash]:
+    pairs = iter(level)
     parents = [
-        Hash(sha256(b"\x01" + level[i] + level[i + 1]).digest())
-        for i in range(0, len(level) - 1, 2)
+        Hash(sha256(b"\x01" + left + right).digest())
+        for left, right in zip(pairs, pairs, strict=False)
     ]
     if len(level) & 1:
         parents.append(level[-1])

@@ -7,8 +7,6 @@ from typing import Final
 
 import msgspec
 
-from ledger.state import Reader
-
 PARAMETERS_KEY: Final = b"sys/parameters"
 OPERATION_COST: Final = 50
 """What an operation or a timer costs a block besides its expressions and effects."""
@@ -93,14 +91,15 @@ def cost(expressions: int, effects: int, operations: int) -> int:
     return expressions + EFFECT_COST * effects + OPERATION_COST * operations
 
 
-def in_force(state: Reader, genesis: Parameters) -> Parameters:
-    """What the block after `state` obeys; a state without any is of a chain without governance."""
-    value = state.get(PARAMETERS_KEY)
-    return genesis if value is None else _decode(value)
+def in_force(value: bytes | None, genesis: Parameters) -> Parameters:
+    """What the block after a state obeys in which `value` stands under PARAMETERS_KEY; a state
+    without any is of a chain that nobody governs."""
+    return genesis if value is None else decode(value)
 
 
 @lru_cache(maxsize=8)
-def _decode(value: bytes) -> Parameters:
+def decode(value: bytes) -> Parameters:
+    """A value of the state, which was checked before it came there."""
     return _decoder.decode(value)
 
 

@@ -33,9 +33,7 @@ class Presence:
 
     def lacks(self, key: bytes) -> bool:
         """Whether the row surely does not exist. Of another table nothing is known."""
-        return (
-            key[:1] == self._table and self._hashes is not None and hash(key) not in self._hashes
-        )
+        return key[:1] == self._table and self._hashes is not None and hash(key) not in self._hashes
 
     def written(self, rows: Mapping[bytes, bytes | None]) -> None:
         """These rows were written, None for deleted. What is deleted must have existed: of two keys

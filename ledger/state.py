@@ -136,12 +136,15 @@ class State:
 class Draft:
     """The writes of a block in the making. Reads see them at once."""
 
-    __slots__ = ("_block", "_transaction", "parent")
+    __slots__ = ("_before", "_block", "_transaction", "parent")
 
     def __init__(self, parent: State) -> None:
         self.parent = parent
         self._block: dict[bytes, bytes | None] = {}
         self._transaction: dict[bytes, bytes | None] = {}
+        self._before: dict[bytes, bytes | None] = {}
+        """What the parent answered: a block's transactions ask for the same parties, services and
+        records again and again."""
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a state key, or None."""
@@ -170,7 +173,10 @@ class Draft:
             return self._transaction[raw_key]
         if raw_key in self._block:
             return self._block[raw_key]
-        return self.parent.read(raw_key)
+        if raw_key in self._before:
+            return self._before[raw_key]
+        value = self._before[raw_key] = self.parent.read(raw_key)
+        return value
 
     def write(self, raw_key: bytes, value: bytes | None) -> None:
         """Set a raw key of a table beside the state; None deletes."""

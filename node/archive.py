@@ -54,12 +54,16 @@ class Archive:
 
     def body(self, block_hash: bytes) -> Block | None:
         """A block by hash, committed or only proposed."""
-        data = self._store.get(b"B" + block_hash)
+        data = self._body(block_hash)
         return None if data is None else _BLOCK.decode(data)
 
     def body_size(self, block_hash: bytes) -> int:
         """Stored bytes of a block by hash, 0 when it is not here."""
-        return len(self._store.get(b"B" + block_hash) or b"")
+        return len(self._body(block_hash) or b"")
+
+    def _body(self, block_hash: bytes) -> bytes | None:
+        height = self._store.get(b"H" + block_hash)
+        return None if height is None else self._store.get(b"B" + height + block_hash)
 
     def block(self, height: int) -> Block | None:
         """A committed block. Raises StoreDamaged when its header is here and its body is not."""
@@ -133,9 +137,18 @@ class Archive:
         return {height_key(b"c", certificate.height): msgspec.msgpack.encode(certificate)}
 
     @staticmethod
-    def body_row(block_hash: bytes, block: Block) -> dict[bytes, bytes | None]:
-        """Row that keeps a block body under its hash."""
-        return {b"B" + block_hash: msgspec.msgpack.encode(block)}
+    def body_rows(height: int, block_hash: bytes, block: Block) -> dict[bytes, bytes | None]:
+        """Rows that keep a block body: in order of height, since what is written in rising order
+        is merged once, and bodies are most of what is written."""
+        return {
+            height_key(b"B", height) + block_hash: msgspec.msgpack.encode(block),
+            b"H" + block_hash: height.to_bytes(8, "big"),
+        }
+
+    @staticmethod
+    def no_body_rows(height: int, block_hash: bytes) -> dict[bytes, bytes | None]:
+        """Rows that forget a block body."""
+        return {height_key(b"B", height) + block_hash: None, b"H" + block_hash: None}
 
     @staticmethod
     def note_row(height: int, text: bytes) -> dict[bytes, bytes | None]:

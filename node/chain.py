@@ -19,6 +19,7 @@ from ledger.block import (
     commit_hash,
     header_hash,
     transaction_ids,
+    transactions_root,
 )
 from ledger.certificate import Certificate, genesis_certificate
 from ledger.crypto import Verifier, sha256
@@ -27,6 +28,7 @@ from ledger.executor import BlockInvalid, Execution, Executor
 from ledger.genesis import Genesis
 from ledger.ids import ZERO_HASH, BlockHash, Epoch, Hash, Height, TxId
 from ledger.merkle import root as merkle_root
+from ledger.parameters import PARAMETERS_KEY, Parameters, in_force
 from ledger.state import State
 from ledger.store import Store, StoreDamaged
 from ledger.system_state import genesis_state
@@ -60,13 +62,12 @@ class Chain:
         """
         self.genesis = genesis
         self.id = genesis.chain
-        self.parameters = genesis.parameters
         self.archive = Archive(store)
         self.sets: dict[Epoch, ValidatorSet] = {}
         """Validator sets of the current epoch and of the one before."""
         self._store = store
         self._verifier = verifier
-        self._executor = Executor(self.id, self.parameters, verifier)
+        self._executor = Executor(self.id, genesis.parameters, verifier)
         self._candidates: dict[BlockHash, Candidate] = {}
         if self.archive.head() is None:
             self._begin()
@@ -100,6 +101,7 @@ class Chain:
         self.block_hash = block_hash
         self.genesis_block = genesis_block
         self.state = State.load(self._store)
+        self.parameters = self._in_force()
         if self.state.root.hex() != header.state_root:
             raise StoreDamaged(
                 f"state root at height {height}: the header says {header.state_root}, "
@@ -118,6 +120,10 @@ class Chain:
                 self.first_height = Height(row[0] + 1)
         if self.epoch not in self.sets:
             raise StoreDamaged(f"the validator set of epoch {self.epoch} is missing")
+
+    def _in_force(self) -> Parameters:
+        """What the next block obeys."""
+        return in_force(self.state.get(PARAMETERS_KEY), self.genesis.parameters)
 
     @property
     def height(self) -> Height:
@@ -262,7 +268,7 @@ class Chain:
             parent=self.block_hash.hex(),
             proposer=proposer,
             time_ms=time_ms,
-            tx_root=merkle_root([item.transaction.id for item in transactions]).hex(),
+            tx_root=transactions_root(tuple(item.transaction.id for item in transactions)).hex(),
             receipts_root=receipts_root(execution.entries).hex(),
             state_root=execution.state.root.hex(),
             validators_hash=self.validators.hash.hex(),
@@ -276,7 +282,9 @@ class Chain:
         if len(self._candidates) >= CANDIDATES_MAX:
             self._candidates.pop(next(iter(self._candidates)))
         self._candidates[candidate.block_hash] = candidate
-        self._store.stage(self.archive.body_row(candidate.block_hash, candidate.block))
+        self._store.stage(
+            self.archive.body_rows(candidate.header.height, candidate.block_hash, candidate.block)
+        )
         return candidate
 
     def candidate(self, block_hash: BlockHash) -> Candidate | None:
@@ -299,13 +307,14 @@ class Chain:
         rows.update(self.archive.certificate_row(certificate))
         for block_hash in self._candidates:
             if block_hash != candidate.block_hash:
-                rows[b"B" + block_hash] = None
+                rows.update(self.archive.no_body_rows(header.height, block_hash))
         if execution.next_validators is not None:
             rows.update(self.archive.epoch_row(header.height, execution.next_validators))
         self._store.stage(execution.state.writes)
         self._store.stage(rows)
         execution.state.detach()
         self.state = execution.state
+        self.parameters = self._in_force()
         self.header = header
         self.block_hash = candidate.block_hash
         self.certificate = certificate

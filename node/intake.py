@@ -20,8 +20,10 @@ from ledger.admission import (
     resolve,
 )
 from ledger.crypto import Verifier, sha256
+from ledger.executor import check_limits
 from ledger.ids import TxId
 from ledger.marks import count_marks
+from ledger.parameters import Parameters
 from ledger.transaction import Inadmissible
 from node.chain import Chain
 from node.mempool import Mempool, Waiting
@@ -32,11 +34,9 @@ RETRY_BYTES_MAX = 4 * 1024 * 1024
 EXPIRED_MAX = 20_000
 STATELESS = frozenset(
     {
-        "TX_TOO_LARGE",
         "TX_MALFORMED",
         "TX_HEADER_INVALID",
         "TX_PAYLOAD_INVALID",
-        "TX_TOO_MANY_OPERATIONS",
         "TX_UNKNOWN_OPERATION",
         "TX_SCHEMA_INVALID",
         "TX_WRONG_CHAIN",
@@ -44,7 +44,7 @@ STATELESS = frozenset(
     }
 )
 """Reasons that hold whatever block comes next: a peer that passes such a transaction on is at
-fault."""
+fault. How large one may be is for the members' vote, and a peer may be a block ahead."""
 LATER_REASONS = frozenset({"TX_REPLAYED", "TX_EXPIRED", "TX_KEY_REVOKED", "PARTY_MARKS_FULL"})
 RETRIED = frozenset({"TX_UNKNOWN_KEY", "TX_EXPIRY_TOO_FAR"})
 
@@ -59,6 +59,11 @@ class Intake:
     retry: deque[bytes] = field(default_factory=deque)
     retry_bytes: int = 0
     expired: OrderedDict[TxId, None] = field(default_factory=OrderedDict)
+    rules: Parameters = field(init=False)
+    """Parameters by which the waiting transactions were checked last."""
+
+    def __post_init__(self) -> None:
+        self.rules = self.chain.parameters
 
     def admit(
         self,
@@ -153,36 +158,34 @@ class Intake:
 
         What no primary can take must not wait here as if the primary were slow.
         """
-        gone: list[TxId] = []
         for admitted in transactions:
-            transaction = admitted.transaction
-            gone.append(transaction.id)
-            other = self.mempool.same_mark(transaction.iss, transaction.jti)
-            if other is not None and other != transaction.id:
-                gone.append(other)
-        self.mempool.remove(gone)
-        if keys_changed or self._any_quota_full():
-            self.recheck()
+            self.mempool.consume(admitted.transaction)
+        changed = self.rules != self.chain.parameters
+        self.rules = self.chain.parameters
+        if keys_changed or changed or self._any_quota_full():
+            self.recheck(strict=changed)
 
     def _any_quota_full(self) -> bool:
         """Whether an agency with waiting transactions may have no more marks."""
         state, limit = self.chain.state, self.chain.parameters.marks_per_party_max
         return any(count_marks(state, agency) >= limit for agency in self.mempool.agencies())
 
-    def recheck(self) -> None:
+    def recheck(self, *, strict: bool = False) -> None:
         """Drop waiting transactions whose key is no longer active, whose mark is taken or whose
-        agency's quota is used up."""
+        agency's quota is used up; with `strict` (other parameters), also those of the far future.
+        """
         gone: list[TxId] = []
         for waiting in self.mempool.all():
             transaction = waiting.admitted.transaction
             try:
                 resolve(transaction, self.chain.state)
+                check_limits(transaction, self.chain.parameters)
                 check_time(transaction, self.chain.header.time_ms, self.chain.parameters)
                 check_replay(transaction, self.chain.state, self.chain.header.time_ms)
                 marks = count_marks(self.chain.state, waiting.agency)
                 check_quota(marks, self.chain.parameters)
             except Inadmissible as error:
-                if error.reason not in RETRIED:  # the head of an idle chain is old
+                if strict or error.reason not in RETRIED:  # the head of an idle chain is old
                     gone.append(transaction.id)
         self.mempool.remove(gone)
 

@@ -300,7 +300,7 @@ class Interpreter:
         statements: list[Vote | Propose] = list(replica.own_votes.values())
         for said in statements + list(replica.own_proposals.values()):
             if said.height == winner.header.height and said.block_hash != winner.block_hash:
-                self._store.stage({b"B" + said.block_hash: None})
+                self._store.stage(self._chain.archive.no_body_rows(said.height, said.block_hash))
 
     def _nearly_full(self, block: Block) -> bool:
         size = sum(len(raw) for raw in block.transactions)

@@ -5,6 +5,7 @@ The asyncio runtime and the simulator both drive this; there is no other way in.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -38,15 +39,21 @@ from p2p.gossip import Gossip, Outgoing
 from p2p.wire import BLOCKS, CONSENSUS, TRANSACTIONS, Fault, PeerFault
 
 EXPIRE_EVERY_MS = 1_000
+HOLD_MS = 1_000
+"""A client's transactions wait at most this long for their answer."""
+HELD_MAX = 64
+"""Submissions that wait for their answer at once."""
 OFFER_AGE_MS = 1_000
 """Transactions that wait this long are offered to every peer again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Milliseconds after which a waiting transaction is a reason to complain."""
+    """When waiting transactions are a reason to complain, and when to take no more for a while."""
 
     request_ms: int = 4_000
+    admit_below: int = 4_000
+    """Waiting transactions, two full blocks, from which on clients wait for their answers."""
 
 
 class Machine:
@@ -75,6 +82,7 @@ class Machine:
         self._pending = False
         self._view = (0, 0)
         self._expire_ms = 0
+        self._held: deque[tuple[int, Submitted]] = deque()
 
     def handle(self, event: NodeEvent, now: Now) -> list[Output]:
         """Take one event and return what the world must do, in order."""
@@ -89,12 +97,13 @@ class Machine:
                 self.interpreter.catch_up()
             case PeerDown(peer):
                 self.gossip.peer_down(peer)
-            case Submitted(transactions, ticket):
-                self._submitted(transactions, ticket)
+            case Submitted():
+                self._held.append((now.mono_ms, event))
             case Tick():
                 self._tick()
             case _:
                 assert_never(event)
+        self._admit_held()
         self._update_work()
         return self.interpreter.take()
 
@@ -206,6 +215,20 @@ class Machine:
         return self._allowance.spend(peer, 1 + size // BYTES_PER_MS, self._now.mono_ms)
 
     # ----- clients and time
+
+    def _admit_held(self) -> None:
+        """Answer clients as fast as blocks are made. Who waits for the answer sends no more; a pool
+        filled to the brim would refuse what it has parsed, again and again."""
+        while self._held:
+            since_ms, event = self._held[0]
+            if (
+                len(self.mempool) >= self._patience.admit_below
+                and self._now.mono_ms - since_ms < HOLD_MS
+                and len(self._held) <= HELD_MAX
+            ):
+                return
+            self._held.popleft()
+            self._submitted(event.transactions, event.ticket)
 
     def _submitted(self, transactions: tuple[bytes, ...], ticket: int) -> None:
         outcomes = []

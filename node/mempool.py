@@ -13,6 +13,7 @@ import msgspec
 
 from ledger.admission import Admitted
 from ledger.ids import TxId
+from ledger.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,28 @@ class Mempool:
         """Take a transaction for which `room_for` had room."""
         transaction = waiting.admitted.transaction
         assert transaction.id not in self._waiting
+        assert (transaction.iss, transaction.jti) not in self._marks, "one waits for each mark"
         if not self._waiting or transaction.exp < self._soonest_exp:
             self._soonest_exp = transaction.exp
         self._waiting[transaction.id] = waiting
         self._marks[(transaction.iss, transaction.jti)] = transaction.id
         self._agencies[waiting.agency] = self._agencies.get(waiting.agency, 0) + 1
         self.bytes += len(transaction.raw)
+
+    def consume(self, transaction: Transaction) -> None:
+        """A block holds this transaction: forget it, and another one with its mark."""
+        mark = (transaction.iss, transaction.jti)
+        txid = self._marks.pop(mark, None)
+        if txid is not None:
+            self._forget(self._waiting.pop(txid))
+
+    def _forget(self, waiting: Waiting) -> None:
+        left = self._agencies[waiting.agency] - 1
+        if left:
+            self._agencies[waiting.agency] = left
+        else:
+            del self._agencies[waiting.agency]
+        self.bytes -= len(waiting.admitted.transaction.raw)
 
     def remove(self, txids: Iterable[TxId]) -> None:
         """Forget transactions: committed, expired or no longer admissible."""
@@ -100,14 +117,8 @@ class Mempool:
             if waiting is None:
                 continue
             transaction = waiting.admitted.transaction
-            if self._marks.get((transaction.iss, transaction.jti)) == txid:
-                del self._marks[(transaction.iss, transaction.jti)]
-            left = self._agencies[waiting.agency] - 1
-            if left:
-                self._agencies[waiting.agency] = left
-            else:
-                del self._agencies[waiting.agency]
-            self.bytes -= len(transaction.raw)
+            del self._marks[(transaction.iss, transaction.jti)]
+            self._forget(waiting)
 
     def candidates(self, bytes_max: int, count_max: int) -> list[Waiting]:
         """The oldest transactions that fit into a block, in order of arrival."""

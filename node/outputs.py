@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
+
 from consensus.effects import CancelTimer, SetTimer
 from consensus.events import Started, TimerFired
 from ledger.block import Header
@@ -85,8 +87,7 @@ class Charge:
     fault: PeerFault
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one submitted transaction."""
 
     id: TxId | None

@@ -12,6 +12,7 @@ from ledger import canonical, records
 from ledger.ids import CODE, HASH_HEX, RECORD_ID
 from ledger.operation import Context, OperationType, Outcome, Refusal
 from ledger.parties import PartyStatus
+from ledger.registry.catalogue import type_key
 
 ATTESTATIONS_MAX: Final = 64
 DEFINITION: Final = "document@1"
@@ -45,10 +46,13 @@ class Revoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def register(fields: Register, context: Context) -> Outcome:
-    """Any active party registers a document."""
+    """Any active party registers a document, of a type that no service has had."""
     issuer = context.issuer()
     if issuer.status is not PartyStatus.ACTIVE:
         return Refusal("PARTY_REVOKED")
+    if context.draft.has(type_key(fields.type)):
+        # Whoever has nothing but the id would take it for a record of that service.
+        return Refusal("TYPE_RESERVED")
     transaction = context.transaction
     record = records.record_id(
         fields.type, context.chain, transaction.iss, transaction.jti, context.index

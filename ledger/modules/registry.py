@@ -90,6 +90,12 @@ class VoteOn(_Operation, frozen=True):
     accept: bool
 
 
+class Withdraw(_Operation, frozen=True):
+    """gov.withdraw"""
+
+    proposal: _Proposal
+
+
 def act_of(context: Context) -> Act:
     """What an operation may do of what the transaction's earlier ones left."""
     parameters = context.parameters
@@ -120,12 +126,12 @@ def _acting(
             return Refusal("PARTY_REVOKED")
         act = act_of(context)
         try:
-            outcome = do(fields, context, act)
+            return do(fields, context, act)
         except Refused as refused:
             return Refusal(refused.reason, refused.results)
-        context.expression_cost = context.parameters.expression_cost_max - act.meter.left
-        context.effects = context.parameters.effects_max - act.effects_left
-        return outcome
+        finally:  # what a refused act cost, it cost
+            context.expression_cost = context.parameters.expression_cost_max - act.meter.rest
+            context.effects = context.parameters.effects_max - max(act.effects_left, 0)
 
     return apply
 
@@ -209,6 +215,10 @@ def _vote(fields: VoteOn, context: Context, act: Act) -> Outcome:
     return governance.vote(act, context.validators, fields.proposal, accept=fields.accept)
 
 
+def _withdraw(fields: Withdraw, context: Context, act: Act) -> Outcome:
+    return governance.withdraw(act, fields.proposal)
+
+
 OPERATIONS: Final[Mapping[str, OperationType]] = {
     "record.create": OperationType(Create, _acting(_create)),
     "record.act": OperationType(ActOn, _acting(_act)),
@@ -217,4 +227,5 @@ OPERATIONS: Final[Mapping[str, OperationType]] = {
     "role.revoke": OperationType(RevokeRole, _acting(_revoke)),
     "gov.propose": OperationType(Propose, _acting(_propose)),
     "gov.vote": OperationType(VoteOn, _acting(_vote)),
+    "gov.withdraw": OperationType(Withdraw, _acting(_withdraw)),
 }

@@ -90,9 +90,14 @@ class Act:
         return {**result, "others": others} if others else result
 
     def lookup(self) -> fields.Lookup:
-        """What exists, for the check of values; every record looked up is paid for."""
+        """What exists, for the check of values; whatever is looked up is paid for."""
+
+        def party_exists(party: str) -> bool:
+            self.meter.spend(5)
+            return find_party(self.draft, party) is not None
 
         def record_type(record: str) -> str | None:
+            self.meter.spend(10)
             pay_to_read(self.draft.get(record_key(record)), self.meter)
             value = record_value(self.draft, record)
             if value is None or "locks" not in value:
@@ -100,7 +105,7 @@ class Act:
                 return None
             return str(value["type"])
 
-        return fields.Lookup(lambda party: find_party(self.draft, party) is not None, record_type)
+        return fields.Lookup(party_exists, record_type, self.meter.spend)
 
 
 def form_of(act: Act, record: dict[str, Any]) -> tuple[Loaded, Type]:

@@ -32,7 +32,7 @@ from ledger.registry.catalogue import (
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
-from ledger.registry.evaluate import ExpressionRefused
+from ledger.registry.evaluate import ExpressionRefused, Meter
 from ledger.registry.policy import SIGNERS_MAX, may_take_part, satisfied
 from ledger.registry.scope import Deciding
 
@@ -109,7 +109,8 @@ def approve(act: Act, record: str, name: str) -> dict[str, Any]:
     """Add a signature to a waiting act. Raises Refused."""
     waiting = pending.find(act.draft, record, name)
     if waiting is None:
-        raise Refused("PENDING_UNKNOWN")
+        gone = pending.find_expired(act.draft, record, name)
+        raise Refused("PENDING_UNKNOWN" if gone is None else "PENDING_EXPIRED")
     if act.now >= waiting.until:
         raise Refused("PENDING_EXPIRED")
     if act.party in waiting.signers:
@@ -224,17 +225,20 @@ def _check_early(
 
     Guards on `signers` are for when all have signed.
     """
-    guards = tuple((name, tree) for name, tree in transition.guards if not _reads_signers(tree))
+    guards = tuple(
+        (name, tree) for name, tree in transition.guards if not _reads_signers(tree, act.meter)
+    )
     early = msgspec.structs.replace(transition, guards=guards)
     check_guards(early, scope_of(act, loaded, record, given, signers))
 
 
-def _reads_signers(tree: list[Any]) -> bool:
+def _reads_signers(tree: list[Any], meter: Meter) -> bool:
     waiting: list[Any] = [tree]
     for node in waiting:  # grows as it is walked
         if node == ["var", "signers"]:
             return True
         if isinstance(node, list):
+            meter.spend(1)
             waiting.extend(node)
     return False
 

@@ -122,17 +122,25 @@ def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Ver
     return _load(data), row
 
 
-def activate(draft: Draft, definition: Definition, height: int) -> str:
-    """Make a checked definition the current version; empty, or why it cannot be."""
-    service = find_service(draft, definition.service)
-    version = str(definition.version)
+def activation_problem(state: Reader, definition: Definition) -> str:
+    """Why a checked definition cannot become the current version, or empty."""
+    service = find_service(state, definition.service)
     if service is not None and definition.version <= max(int(v) for v in service.versions):
         return "VERSION_NOT_RISING"
     for name in definition.types:
-        record_type = definition.record_type(name)
-        owner = service_of_type(draft, record_type)
+        owner = service_of_type(state, definition.record_type(name))
         if owner is not None and owner != definition.service:
             return "TYPE_TAKEN"
+    return ""
+
+
+def activate(draft: Draft, definition: Definition, height: int) -> str:
+    """Make a checked definition the current version; empty, or why it cannot be."""
+    problem = activation_problem(draft, definition)
+    if problem:
+        return problem
+    service = find_service(draft, definition.service)
+    version = str(definition.version)
     data = definition.encode()
     definition_hash = definition.hash.hex()
     draft.put(definition_key(definition_hash), data)
@@ -151,25 +159,50 @@ def save_service(draft: Draft, name: str, service: Service) -> None:
     draft.put(service_key(name), canonical.encode(service))
 
 
+def version_problem(state: Reader, name: str, version: int) -> str:
+    """SERVICE_UNKNOWN or VERSION_UNKNOWN when no such version was activated, or empty."""
+    service = find_service(state, name)
+    if service is None:
+        return "SERVICE_UNKNOWN"
+    return "" if str(version) in service.versions else "VERSION_UNKNOWN"
+
+
+def role_problem(state: Reader, name: str, role: str) -> str:
+    """SERVICE_UNKNOWN, or ROLE_UNKNOWN when no version of the service has the role, or empty."""
+    service = find_service(state, name)
+    if service is None:
+        return "SERVICE_UNKNOWN"
+    for row in service.versions.values():
+        data = state.get(definition_key(row.hash))
+        assert data is not None, row.hash
+        if role in _load(data).definition.roles:
+            return ""
+    return "ROLE_UNKNOWN"
+
+
 def set_status(draft: Draft, name: str, version: int, status: str) -> str:
     """Suspend or resume a version; empty, or why it cannot be."""
+    problem = version_problem(draft, name, version)
+    if problem:
+        return problem
     service = find_service(draft, name)
-    if service is None or str(version) not in service.versions:
-        return "SERVICE_UNKNOWN"
+    assert service is not None
     row = service.versions[str(version)]
     versions = {**service.versions, str(version): msgspec.structs.replace(row, status=status)}
     save_service(draft, name, msgspec.structs.replace(service, versions=versions))
     return ""
 
 
-def migrate(draft: Draft, name: str, source: int, target: int) -> str:
-    """Let records of one version act by a later one; empty, or why they cannot."""
-    service = find_service(draft, name)
-    if service is None or str(source) not in service.versions:
+def migration_problem(state: Reader, name: str, source: int, target: int) -> str:
+    """Why records of one version cannot act by a later one, or empty."""
+    service = find_service(state, name)
+    if service is None:
         return "SERVICE_UNKNOWN"
-    if str(target) not in service.versions or target <= source:
+    if str(source) not in service.versions or str(target) not in service.versions:
         return "VERSION_UNKNOWN"
-    before, after = find_version(draft, name, source), find_version(draft, name, target)
+    if target <= source:
+        return "VERSION_UNKNOWN"
+    before, after = find_version(state, name, source), find_version(state, name, target)
     assert before is not None
     assert after is not None
     for record_type, kind in before[0].by_record_type.items():
@@ -178,8 +211,21 @@ def migrate(draft: Draft, name: str, source: int, target: int) -> str:
             return "STATES_MISSING"
         if not _fields_follow(kind, following):
             return "FIELDS_DIFFER"
+        # Rows are written when a record changes; nothing could find the others in the meantime.
+        if set(following.indexes) != set(kind.indexes):
+            return "INDEXES_DIFFER"
     if _counted(before[0], before[0]) != _counted(after[0], before[0]):
         return "AGGREGATES_DIFFER"
+    return ""
+
+
+def migrate(draft: Draft, name: str, source: int, target: int) -> str:
+    """Let records of one version act by a later one; empty, or why they cannot."""
+    problem = migration_problem(draft, name, source, target)
+    if problem:
+        return problem
+    service = find_service(draft, name)
+    assert service is not None
     moved = {**service.moved, str(source): target}
     save_service(draft, name, msgspec.structs.replace(service, moved=moved))
     return ""

@@ -14,6 +14,7 @@ from ledger.ids import CODE, INTEGER_MAX
 from ledger.registry import fields
 from ledger.registry.definition import (
     CREATE,
+    DEFINITION_BYTES_MAX,
     DEFINITION_TYPE,
     AgencyPolicy,
     AllPolicy,
@@ -112,6 +113,8 @@ class _Checker:
             yield ("version",), "want 1 to 9999"
         if not 1 <= len(definition.types) <= TYPES_MAX:
             yield ("types",), f"want 1 to {TYPES_MAX} types"
+        if (size := len(definition.encode())) > DEFINITION_BYTES_MAX:
+            yield ("types",), f"compiled, it has {size} bytes; want {DEFINITION_BYTES_MAX} at most"
         if definition.service in _RESERVED:
             yield ("service",), f"{definition.service} is the ledger's own"
         if len(definition.roles) > ROLES_MAX or len(set(definition.roles)) < len(definition.roles):

@@ -18,7 +18,8 @@ from ledger.ids import Hash
 from ledger.registry.fields import Field
 
 DEFINITION_TYPE: Final = "muniment-service-v1"
-DEFINITION_BYTES_MAX: Final = 131_072
+DEFINITION_BYTES_MAX: Final = 47_104
+"""What a proposal of `transaction_bytes_max` by default surely holds, in base64url."""
 DEPTH_MAX: Final = 40
 CREATE: Final = "create"
 

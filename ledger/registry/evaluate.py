@@ -33,6 +33,11 @@ class Meter:
     def __init__(self, limit: int) -> None:
         self.left = limit
 
+    @property
+    def rest(self) -> int:
+        """What is left, never below 0: beyond the limit no work was done."""
+        return max(self.left, 0)
+
     def spend(self, cost: int) -> None:
         """Raises ExpressionRefused with EXPRESSION_COST when nothing is left."""
         self.left -= cost

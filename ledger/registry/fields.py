@@ -107,11 +107,16 @@ class Lookup:
     """What exists on the chain, asked while values are checked."""
 
     def __init__(
-        self, party_exists: Callable[[str], bool], record_type: Callable[[str], str | None]
+        self,
+        party_exists: Callable[[str], bool],
+        record_type: Callable[[str], str | None],
+        spend: Callable[[int], None],
     ) -> None:
-        """`record_type` gives the type of a record, or None when it does not exist."""
+        """`record_type` gives the type of a record, or None when it does not exist; `spend` takes
+        the cost of checking before it is done, and may raise."""
         self.party_exists = party_exists
         self.record_type = record_type
+        self.spend = spend
 
 
 def check_field(field: Field) -> None:
@@ -177,6 +182,7 @@ def check_given(
 
 def fits(field: Field, value: Any, lookup: Lookup) -> bool:
     """Whether a value that is not null is of the field's kind."""
+    lookup.spend(1)
     if isinstance(field, ListField):
         return (
             type(value) is list
@@ -191,7 +197,10 @@ def _integer(field: Any, value: Any, lookup: Lookup) -> bool:
 
 
 def _string(field: Any, value: Any, lookup: Lookup) -> bool:
-    return type(value) is str and len(value) <= field.max and compiled(field.pattern).matches(value)
+    if type(value) is not str or len(value) > field.max:
+        return False
+    lookup.spend(len(value) // 4)
+    return compiled(field.pattern).matches(value)
 
 
 def _code(field: Any, value: Any, lookup: Lookup) -> bool:

@@ -1,31 +1,33 @@
-"""Governance: members' agencies vote definitions, role roots and suspensions in (registry.md, 7).
+"""Governance: members' agencies vote; what they accept takes effect (registry.md, section 7).
 
 A proposal is accepted when the members run by the accepting agencies are a quorum. It takes effect
-at the start of its height, before any transaction of that block.
+at the start of its height, before any transaction of that block. Its body leaves the state when it
+is closed; what became of it stays.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ledger import canonical
-from ledger.ids import CODE, PARTY_ID, Height
-from ledger.parties import find_party
-from ledger.registry import catalogue, roles
+from ledger.crypto import sha256
+from ledger.ids import Height
+from ledger.registry import proposals
 from ledger.registry.act import Act, Refused
-from ledger.registry.check import check
-from ledger.registry.definition import Definition, decode
-from ledger.state import Draft, Reader
+from ledger.registry.evaluate import ExpressionRefused
+from ledger.state import Draft, Reader, State
 from ledger.validators import ValidatorSet
 
-QUEUE_KEY = b"gov/queue"
-_ROLE = re.compile(r"[a-z0-9-]{1,31}\.[a-z0-9-]{1,64}", re.ASCII)
-OPEN_SECONDS_MAX = 90 * 86_400
-KINDS = ("activate", "suspend", "resume", "migrate", "role-root")
-OPEN, ACCEPTED, REJECTED, DONE, FAILED = "open", "accepted", "rejected", "done", "failed"
+QUEUE_KEY: Final = b"gov/queue"
+OPEN_SECONDS_MAX: Final = 90 * 86_400
+OPEN_MAX: Final = 16
+"""Open proposals of one agency."""
+EXPIRED_PER_BLOCK_MAX: Final = 64
+EXPIRY_TABLE: Final = b"g"
+OPEN, ACCEPTED, DONE, FAILED = "open", "accepted", "done", "failed"
+REJECTED, EXPIRED, WITHDRAWN = "rejected", "expired", "withdrawn"
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -33,7 +35,8 @@ class Proposal(msgspec.Struct, frozen=True):
 
     id: str
     kind: str
-    body: dict[str, Any]
+    body: dict[str, Any] | None
+    """Null once nothing can come of it any more."""
     proposer: str
     rationale: str
     effective_height: int
@@ -42,6 +45,8 @@ class Proposal(msgspec.Struct, frozen=True):
     status: str = OPEN
     outcome: str = ""
     """Why an accepted proposal had no effect; empty otherwise."""
+    body_hash: str = ""
+    """SHA-256 of the body's canonical JSON, hex."""
 
 
 class _Queued(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +56,7 @@ class _Queued(msgspec.Struct, frozen=True, array_like=True):
 
 _proposal = msgspec.json.Decoder(Proposal)
 _queue = msgspec.json.Decoder(list[_Queued])
+_count_decoder = msgspec.json.Decoder(int)
 
 
 def proposal_key(name: str) -> bytes:
@@ -68,35 +74,99 @@ def _save(draft: Draft, proposal: Proposal) -> None:
     draft.put(proposal_key(proposal.id), canonical.encode(proposal))
 
 
+def _open_key(agency: str) -> bytes:
+    """State key of the number of an agency's open proposals; absent when there is none."""
+    return f"gov/open/{agency}".encode("ascii")
+
+
+def _count_open(state: Reader, agency: str) -> int:
+    value = state.get(_open_key(agency))
+    return 0 if value is None else _count_decoder.decode(value)
+
+
+def _expiry_key(proposal: Proposal) -> bytes:
+    return EXPIRY_TABLE + proposal.until.to_bytes(8, "big") + proposal.id.encode("ascii")
+
+
+def _open(draft: Draft, proposal: Proposal) -> None:
+    count = _count_open(draft, proposal.proposer)
+    draft.put(_open_key(proposal.proposer), canonical.encode(count + 1))
+    draft.write(_expiry_key(proposal), b"")
+
+
+def _leave_open(draft: Draft, proposal: Proposal) -> None:
+    """An open proposal is so no longer."""
+    count = _count_open(draft, proposal.proposer)
+    if count > 1:
+        draft.put(_open_key(proposal.proposer), canonical.encode(count - 1))
+    else:
+        draft.delete(_open_key(proposal.proposer))
+    draft.write(_expiry_key(proposal), None)
+
+
+def _close(draft: Draft, proposal: Proposal, status: str, outcome: str = "") -> None:
+    """Nothing more comes of a proposal: its body goes."""
+    _save(draft, msgspec.structs.replace(proposal, status=status, outcome=outcome, body=None))
+
+
 def _weight(validators: ValidatorSet, agency: str) -> int:
     return sum(1 for member in validators.members if member.agency == agency)
 
 
-def propose(act: Act, validators: ValidatorSet, proposal: Proposal) -> dict[str, Any]:
-    """Open a proposal; its proposer accepts it. Raises Refused."""
+def _check_member(act: Act, validators: ValidatorSet) -> None:
+    """Raises Refused unless an agency that runs members signs."""
     if act.party != act.agency or not _weight(validators, act.party):
         raise Refused("NOT_AUTHORISED")
-    if find(act.draft, proposal.id) is not None:
-        raise Refused("PROPOSAL_EXISTS")
-    if not act.now < proposal.until <= act.now + OPEN_SECONDS_MAX:
-        raise Refused("UNTIL_OUT_OF_RANGE")
-    problem = _problem(act.draft, proposal)
-    if problem:
-        raise Refused("PROPOSAL_INVALID", problem=problem)
-    return _count(act, validators, msgspec.structs.replace(proposal, votes={act.party: True}))
 
 
-def vote(act: Act, validators: ValidatorSet, name: str, *, accept: bool) -> dict[str, Any]:
-    """An agency's vote; the last one counts. Raises Refused."""
-    if act.party != act.agency or not _weight(validators, act.party):
-        raise Refused("NOT_AUTHORISED")
+def _find_open(act: Act, name: str) -> Proposal:
+    """Raises Refused: PROPOSAL_UNKNOWN, PROPOSAL_CLOSED."""
     proposal = find(act.draft, name)
     if proposal is None:
         raise Refused("PROPOSAL_UNKNOWN")
     if proposal.status != OPEN or act.now >= proposal.until:
         raise Refused("PROPOSAL_CLOSED")
+    return proposal
+
+
+def propose(act: Act, validators: ValidatorSet, proposal: Proposal) -> dict[str, Any]:
+    """Open a proposal; its proposer accepts it. Raises Refused."""
+    _check_member(act, validators)
+    if find(act.draft, proposal.id) is not None:
+        raise Refused("PROPOSAL_EXISTS")
+    if not act.now < proposal.until <= act.now + OPEN_SECONDS_MAX:
+        raise Refused("UNTIL_OUT_OF_RANGE")
+    if _count_open(act.draft, act.party) >= OPEN_MAX:
+        raise Refused("PROPOSALS_FULL")
+    assert proposal.body is not None
+    try:
+        problem = proposals.problem(act.draft, proposal.kind, proposal.body, act.meter)
+    except ExpressionRefused as refused:
+        raise Refused(refused.reason) from None
+    if problem:
+        raise Refused("PROPOSAL_INVALID", problem=problem)
+    digest = sha256(canonical.encode(proposal.body)).hex()
+    opened = msgspec.structs.replace(proposal, votes={act.party: True}, body_hash=digest)
+    _open(act.draft, opened)
+    return _count(act, validators, opened)
+
+
+def vote(act: Act, validators: ValidatorSet, name: str, *, accept: bool) -> dict[str, Any]:
+    """An agency's vote; the last one counts. Raises Refused."""
+    _check_member(act, validators)
+    proposal = _find_open(act, name)
     votes = {**proposal.votes, act.party: accept}
     return _count(act, validators, msgspec.structs.replace(proposal, votes=votes))
+
+
+def withdraw(act: Act, name: str) -> dict[str, Any]:
+    """The proposer takes an open proposal back, member or no longer. Raises Refused."""
+    proposal = _find_open(act, name)
+    if act.party != proposal.proposer:
+        raise Refused("NOT_AUTHORISED")
+    _leave_open(act.draft, proposal)
+    _close(act.draft, proposal, WITHDRAWN)
+    return {"proposal": proposal.id, "status": WITHDRAWN}
 
 
 def _count(act: Act, validators: ValidatorSet, proposal: Proposal) -> dict[str, Any]:
@@ -105,12 +175,19 @@ def _count(act: Act, validators: ValidatorSet, proposal: Proposal) -> dict[str, 
     status = OPEN
     if accepting >= validators.quorum:
         status = ACCEPTED
-        height = max(proposal.effective_height, act.height + 1)
-        proposal = msgspec.structs.replace(proposal, effective_height=height)
-        _enqueue(act.draft, height, proposal.id)
+        _leave_open(act.draft, proposal)
+        # A block obeys the parameters of the state before it: they change one block earlier.
+        ahead = int(proposal.kind == proposals.PARAMETER)
+        height = max(proposal.effective_height, act.height + 1 + ahead)
+        _enqueue(act.draft, height - ahead, proposal.id)
+        accepted = msgspec.structs.replace(proposal, effective_height=height, status=status)
+        _save(act.draft, accepted)
     elif refusing > len(validators) - validators.quorum:
         status = REJECTED
-    _save(act.draft, msgspec.structs.replace(proposal, status=status))
+        _leave_open(act.draft, proposal)
+        _close(act.draft, proposal, status)
+    else:
+        _save(act.draft, proposal)
     return {"proposal": proposal.id, "status": status, "accepting": accepting}
 
 
@@ -139,63 +216,22 @@ def take_effect(draft: Draft, height: Height) -> list[str]:
     for item in due:
         proposal = find(draft, item.id)
         assert proposal is not None
-        outcome = _do(draft, proposal, height)
-        status = FAILED if outcome else DONE
-        _save(draft, msgspec.structs.replace(proposal, status=status, outcome=outcome))
+        assert proposal.body is not None
+        outcome = proposals.perform(draft, proposal.kind, proposal.body, height)
+        _close(draft, proposal, FAILED if outcome else DONE, outcome)
     return [item.id for item in due]
 
 
-def _definition(body: dict[str, Any]) -> tuple[Definition | None, str]:
-    """The definition of a body, or what is wrong with it."""
-    if set(body) != {"definition"} or not isinstance(body["definition"], dict):
-        return None, "want exactly a definition"
-    try:
-        definition = decode(canonical.encode(body["definition"]))
-    except ValueError:
-        # Never the parser's words: they may differ between versions of a library.
-        return None, "not a compiled definition; try: muniment service lint"
-    problems = check(definition)
-    if problems:
-        where, what = problems[0]
-        return None, f"{'.'.join(where)}: {what}"[:200]
-    return definition, ""
-
-
-def _problem(state: Reader, proposal: Proposal) -> str:
-    """Why a proposal could never take effect, or empty."""
-    body = proposal.body
-    if proposal.kind == "activate":
-        return _definition(body)[1]
-    if proposal.kind in ("suspend", "resume"):
-        fits = _is(body, service=str, version=int) and CODE.fullmatch(body["service"]) is not None
-        return "" if fits else "want service and version"
-    if proposal.kind == "migrate":
-        fits = _is(body, service=str, source=int, target=int)
-        fits = fits and CODE.fullmatch(body["service"]) is not None
-        return "" if fits else "want service, source and target"
-    if proposal.kind == "role-root":
-        if not _is(body, role=str, party=str) or PARTY_ID.fullmatch(body["party"]) is None:
-            return "want role and party"
-        if _ROLE.fullmatch(body["role"]) is None:
-            return "want role and party"
-        return "" if find_party(state, body["party"]) is not None else "the party is unknown"
-    return f"kind: want one of {', '.join(KINDS)}"
-
-
-def _is(body: dict[str, Any], **kinds: type) -> bool:
-    return body.keys() == kinds.keys() and all(type(body[k]) is t for k, t in kinds.items())
-
-
-def _do(draft: Draft, proposal: Proposal, height: int) -> str:
-    body = proposal.body
-    if proposal.kind == "activate":
-        definition, problem = _definition(body)
-        return problem if definition is None else catalogue.activate(draft, definition, height)
-    if proposal.kind == "suspend":
-        return catalogue.set_status(draft, body["service"], body["version"], catalogue.SUSPENDED)
-    if proposal.kind == "resume":
-        return catalogue.set_status(draft, body["service"], body["version"], catalogue.ACTIVE)
-    if proposal.kind == "migrate":
-        return catalogue.migrate(draft, body["service"], body["source"], body["target"])
-    roles.save_root(draft, body["role"], body["party"])
-    return ""
+def expire(draft: Draft, parent: State, now: int) -> list[str]:
+    """Close proposals that were open until `now` (seconds), those that ended first before the
+    others; ids of them."""
+    gone: list[str] = []
+    for key, _ in parent.scan(EXPIRY_TABLE):
+        if int.from_bytes(key[1:9], "big") > now or len(gone) == EXPIRED_PER_BLOCK_MAX:
+            break
+        proposal = find(draft, key[9:].decode("ascii"))
+        assert proposal is not None
+        _leave_open(draft, proposal)
+        _close(draft, proposal, EXPIRED)
+        gone.append(proposal.id)
+    return gone

@@ -48,6 +48,10 @@ class Authorities(Protocol):
         """The value of an expression, or UNKNOWN when it has none."""
         ...
 
+    def spend(self, cost: int) -> None:
+        """Pay for a step of the search; may raise."""
+        ...
+
 
 def satisfied(policy: Policy, signers: Sequence[str], authorities: Authorities) -> bool:
     """Whether distinct signers serve every part of some way to satisfy the policy."""
@@ -86,6 +90,7 @@ class _Search:
         self, policy: Policy, signers: tuple[str, ...], used: frozenset[str]
     ) -> Iterator[frozenset[str]]:
         """Each way to satisfy the policy, as the set of signers in use afterwards."""
+        self._authorities.spend(1)
         if isinstance(policy, AllPolicy):
             yield from self._every(policy.of, signers, used)
         elif isinstance(policy, AnyPolicy):

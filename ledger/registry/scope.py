@@ -245,6 +245,10 @@ class Deciding:
         found = find_party(self._draft, party)
         return None if found is None else found.agency
 
+    def spend(self, cost: int) -> None:
+        """Pay for a step of the search. Raises ExpressionRefused."""
+        self._scope.meter.spend(cost)
+
     def field(self, name: str) -> Any:
         """A field of the record, or null."""
         return self._scope.variables["data"].get(name)

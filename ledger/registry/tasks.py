@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ledger.ids import ChainId, Height
 from ledger.parties import find_party
-from ledger.registry.act import Act, Refused, form_of, new_record, scope_of
+from ledger.registry.act import TIMER_TABLE, Act, Refused, form_of, new_record, scope_of, timer_key
 from ledger.registry.catalogue import find_version, record_value, service_of_type
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy
@@ -16,33 +16,47 @@ from ledger.registry.evaluate import ExpressionRefused, Meter
 from ledger.registry.pending import Pending
 from ledger.registry.policy import may_take_part
 from ledger.registry.scope import Deciding
-from ledger.registry.timers import due
+from ledger.registry.timers import due_from
 from ledger.state import State
 
-PENDING_MAX = 5_000
-"""Waiting acts that one question looks at."""
-COST_MAX = 20_000
+COST_MAX: Final = 20_000
+"""Of one waiting act: more than the act itself may cost."""
+PAGE_COST_MAX: Final = 200_000
+"""Of one page, in units of expression cost; about a tenth of a second."""
+LOOK_COST: Final = 50
+"""Of reading one waiting act."""
 
 _pending = msgspec.json.Decoder(Pending)
 
 
-def waiting_for(state: State, chain: ChainId, party: str, now: int, limit: int) -> list[Pending]:
-    """Acts that wait for more signatures and that this party could sign, oldest id first."""
+def waiting_for(
+    state: State, chain: ChainId, party: str, now: int, limit: int, start: str = ""
+) -> tuple[list[Pending], str | None]:
+    """Acts that wait for more signatures and that this party could sign, in order of record and id,
+    from the place `start` on; and the place to go on at, which may come before `limit` is reached.
+
+    Reads the store alone: the caller's head must be staged there.
+    """
+    prefix = b"spending/"
     found: list[Pending] = []
-    looked = 0
-    for _, value in state.scan(b"spending/"):
-        looked += 1
-        if looked > PENDING_MAX or len(found) == limit:
-            break
+    left = PAGE_COST_MAX
+    for key, value in state.store.scan(prefix, prefix + start.encode("ascii") if start else b""):
+        if left <= 0 or len(found) == limit:
+            return found, key[len(prefix) :].decode("ascii")
+        left -= LOOK_COST
         pending = _pending.decode(value)
         if pending.until <= now or party in pending.signers:
             continue
-        if _could_sign(state, chain, pending, party, now):
+        meter = Meter(COST_MAX)
+        if _could_sign(state, chain, pending, party, now, meter):
             found.append(pending)
-    return found
+        left -= COST_MAX - meter.rest
+    return found, None
 
 
-def _could_sign(state: State, chain: ChainId, pending: Pending, party: str, now: int) -> bool:
+def _could_sign(
+    state: State, chain: ChainId, pending: Pending, party: str, now: int, meter: Meter
+) -> bool:
     known = find_party(state, party)
     if known is None:
         return False
@@ -54,7 +68,7 @@ def _could_sign(state: State, chain: ChainId, pending: Pending, party: str, now:
         tx="",
         party=party,
         agency=known.agency,
-        meter=Meter(COST_MAX),
+        meter=meter,
         effects_left=0,
         record_bytes_max=0,
     )
@@ -93,6 +107,9 @@ def _decide(act: Act, pending: Pending, party: str) -> bool:
     return may_take_part(policy, party, Deciding(act.draft, loaded, act.now, scope))
 
 
-def deadlines(state: State, until: int, limit: int) -> list[tuple[int, str, str]]:
-    """(time, record, transition) of timers that fire at or before `until`, soonest first."""
-    return due(state, until, limit)
+def deadlines(
+    state: State, until: int, limit: int, start: tuple[int, str, str]
+) -> list[tuple[int, str, str]]:
+    """(time, record, transition) of timers that fire at or before `until`, soonest first, from
+    `start` on. Reads the store alone: the caller's head must be staged there."""
+    return due_from(state.store.scan(TIMER_TABLE, timer_key(*start)), until, limit)

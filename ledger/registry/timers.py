@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ledger.registry.act import (
@@ -24,8 +25,15 @@ _PASSING: Final = ("DEFINITION_SUSPENDED", "LOCKED")
 
 def due(state: State, now: int, limit: int) -> list[tuple[int, str, str]]:
     """(due, record, name) of the first timers that are due at `now` (seconds), in firing order."""
+    return due_from(state.scan(TIMER_TABLE), now, limit)
+
+
+def due_from(
+    rows: Iterator[tuple[bytes, bytes]], now: int, limit: int
+) -> list[tuple[int, str, str]]:
+    """(due, record, name) of the first of these rows of the table that are due at `now`."""
     found: list[tuple[int, str, str]] = []
-    for key, _ in state.scan(TIMER_TABLE):
+    for key, _ in rows:
         at = int.from_bytes(key[1:9], "big")
         if at > now or len(found) == limit:
             break

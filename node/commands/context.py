@@ -123,12 +123,13 @@ class Session:
                 )
 
     def _failed(self, txid: str) -> str:
-        """The guard or field that a refusal names; empty when it names none."""
+        """The guard, field or problem that a refusal names; empty when it names none."""
         try:
             entry = self.client.call("tx_get", {"id": txid})["entry"] or {}
         except CommandError:
             return ""
-        named = [r.get("guard") or r.get("field") for r in entry.get("results", [])]
+        parts = ("guard", "field", "problem")
+        named = [r[part] for r in entry.get("results", []) for part in parts if r.get(part)]
         return " ".join(str(name) for name in named if name)
 
 

@@ -20,6 +20,17 @@ record_app = typer.Typer(help="Records of services.", no_args_is_help=True)
 task_app = typer.Typer(help="What waits for a signature.", no_args_is_help=True)
 HISTORY_TOLD = 100
 """Versions whose block and transaction `record history` looks up."""
+_REASONED = {"reason_code": {"kind": "code"}, "commitment": {"kind": "commitment"}}
+UNIVERSAL_INPUTS: dict[str, dict[str, Any]] = {
+    "rectify": {**_REASONED, "field": {"kind": "code"}, "value": {"kind": "commitment"}},
+    "error_declaration": _REASONED,
+    "court_order": {
+        **_REASONED,
+        "state": {"kind": "code", "required": False},
+        "unlock": {"kind": "boolean", "required": False},
+    },
+}
+"""Acts of every type, which its schema does not list (docs/spec/registry.md, section 5)."""
 ValuesArgument = Annotated[list[str] | None, typer.Argument(help="field=value …")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Sign without being asked; needed without a terminal.")
@@ -139,10 +150,11 @@ def do(
                 )
             record = session.client.call("record_get", {"id": target})["record"]
             _, _, form = _form(session, record["type"], record["def"])
-            if act not in form["inputs"]:
-                detail = f"{target} has no act {act}; there are: {', '.join(form['inputs'])}"
+            inputs = {**UNIVERSAL_INPUTS, **form["inputs"]}
+            if act not in inputs:
+                detail = f"{target} has no act {act}; there are: {', '.join(inputs)}"
                 raise CommandError(answers.USAGE, "ACT_UNKNOWN", detail)
-            data = _complete(form["inputs"][act], given)
+            data = _complete(inputs[act], given)
             shown = ", ".join(f"{k} {v}" for k, v in data.items())
             line = f"{session.party}: {act} on {target}, which is {record['state']}"
             _confirm(f"{line}: {shown}" if shown else line, yes)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 
 from ledger import canonical
-from ledger.ids import hash_from_hex
+from ledger.ids import JTI, hash_from_hex
 from ledger.registry.catalogue import definition_key, find_service
 from node.jsonrpc import NOT_FOUND, Method, RpcError
-from node.methods.parameters import Nothing, Params, at
+from node.methods.parameters import Cursor, Limit, Nothing, Page, Params, at
 from node.service import NodeService
 
 ITEMS_MAX = 500
@@ -20,6 +20,13 @@ class ByProposal(Params, frozen=True):
     """A proposal."""
 
     proposal: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+
+
+class ListProposals(Params, frozen=True):
+    """A page of proposals, in order of id."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
 
 
 class ByService(Params, frozen=True):
@@ -34,7 +41,7 @@ def methods(service: NodeService) -> list[Method]:
     door = _Governance(service)
     return [
         Method("gov_get", ByProposal, door.proposal, "A proposal and its votes."),
-        Method("gov_list", Nothing, door.proposals, "Proposals, in order of id."),
+        Method("gov_list", ListProposals, door.proposals, "Proposals, in order of id."),
         Method("service_list", Nothing, door.services, "Services and their versions."),
         Method("service_get", ByService, door.service, "A service's compiled definition."),
         Method("service_getSchema", ByService, door.schema, "Fields of a service's types."),
@@ -61,12 +68,20 @@ class _Governance:
             raise RpcError(NOT_FOUND, "PROPOSAL_UNKNOWN", "no proposal has this id")
         return {"proposal": canonical.decode(value), "at": at(self._service)}
 
-    async def proposals(self, params: Nothing) -> dict[str, Any]:
-        """Without their bodies."""
-        items = [value for _, value in self._scan(b"proposal/")]
-        for item in items:
-            del item["body"]
-        return {"items": items, "at": at(self._service)}
+    async def proposals(self, params: ListProposals) -> dict[str, Any]:
+        """Without their bodies; what is closed stays in the list."""
+        page = Page(self._service, params.cursor, JTI)
+        prefix = b"sproposal/"
+        start = prefix + page.start.encode("ascii") if page.start else b""
+        items: list[Any] = []
+        following: str | None = None
+        for key, value in self._service.machine.store.scan(prefix, start):
+            if len(items) == params.limit:
+                following = key[len(prefix) :].decode("ascii")
+                break
+            items.append(canonical.decode(value))
+            del items[-1]["body"]
+        return page.answer(following, items=items)
 
     async def services(self, params: Nothing) -> dict[str, Any]:
         """Every service that was voted in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,11 +13,14 @@ from ledger.ids import RECORD_ID
 from ledger.records import history_key
 from ledger.registry.act import index_key
 from node.jsonrpc import NOT_FOUND, PARAMS_INVALID, Method, RpcError
-from node.methods.parameters import Limit, Params, at
+from node.methods.parameters import Cursor, Limit, Page, Params, at
 from node.methods.state import proven
 from node.service import NodeService
 
 RecordIdText = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}/[0-9a-f]{32}$")]
+
+
+_SEQ = re.compile("[0-9]{1,15}", re.ASCII)
 
 
 class ByRecord(Params, frozen=True):
@@ -25,12 +29,19 @@ class ByRecord(Params, frozen=True):
     id: RecordIdText
 
 
+class HistoryOf(ByRecord, frozen=True):
+    """A page of a record's versions, oldest first."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
 class ListRecords(Params, frozen=True):
     """A page of the records of one type, in order of id; of a state or an indexed field's value."""
 
     type: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")]
     limit: Limit = 50
-    cursor: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    cursor: Cursor | None = None
     state: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}$")] | None = None
     field: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,31}$")] | None = None
     value: str | int | bool | None = None
@@ -41,7 +52,7 @@ def methods(service: NodeService) -> list[Method]:
     door = _Records(service)
     return [
         Method("record_get", ByRecord, door.get, "The newest version of a record."),
-        Method("record_history", ByRecord, door.history, "Every version of a record."),
+        Method("record_history", HistoryOf, door.history, "Versions of a record."),
         Method("record_list", ListRecords, door.list_records, "Records of a type."),
         Method("record_getProof", ByRecord, door.proof, "A record with a proof."),
     ]
@@ -61,40 +72,37 @@ class _Records:
         """The record as it stands at the head."""
         return {"record": canonical.decode(self._value(params.id)), "at": at(self._service)}
 
-    async def history(self, params: ByRecord) -> dict[str, Any]:
+    async def history(self, params: HistoryOf) -> dict[str, Any]:
         """Oldest first; each version's hash is the next one's `prev`."""
+        page = Page(self._service, params.cursor, _SEQ)
         newest = canonical.decode(self._value(params.id))
         key = f"record/{params.id}".encode("ascii")
+        first = int(page.start or "0")
+        last = min(first + params.limit, newest["seq"] + 1)
         versions: list[Any] = []
-        for seq in range(newest["seq"]):
+        for seq in range(first, min(last, newest["seq"])):
             value = self._service.chain.state.read(history_key(key, seq))
             assert value is not None, (params.id, seq)
             versions.append(canonical.decode(value))
-        versions.append(newest)
-        return {"versions": versions, "at": at(self._service)}
+        if first <= newest["seq"] < last:
+            versions.append(newest)
+        return page.answer(str(last) if last <= newest["seq"] else None, versions=versions)
 
     async def list_records(self, params: ListRecords) -> dict[str, Any]:
         """Each item is provable; the list does not prove that nothing is missing."""
-        cursor = params.cursor or ""
-        if cursor and RECORD_ID.fullmatch(cursor) is None:
-            raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "the cursor is not of this list")
-        if cursor and not cursor.startswith(params.type + "/"):
+        page = Page(self._service, params.cursor, RECORD_ID)
+        if page.start and not page.start.startswith(params.type + "/"):
             raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "the cursor is of another list")
         if params.state is not None and params.field is not None:
             raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", "want state or field, not both")
         items: list[Any] = []
         following: str | None = None
-        for record in self._ids(params, cursor):
+        for record in self._ids(params, page.start):
             if len(items) == params.limit:
                 following = record
                 break
             items.append(canonical.decode(self._value(record)))
-        return {
-            "items": items,
-            "next_cursor": following,
-            "complete": False,
-            "at": at(self._service),
-        }
+        return {**page.answer(following, items=items), "complete": False}
 
     def _ids(self, params: ListRecords, cursor: str) -> Iterator[str]:
         """Record ids from the cursor on, by the narrowest index that was asked for."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Annotated, Any
 
 import msgspec
 
-from ledger.registry import balances, tasks
-from node.jsonrpc import Method
-from node.methods.parameters import HeightNumber, Limit, Params, at
+from ledger.registry import balances, pending, tasks
+from ledger.registry.pending import Pending
+from node.jsonrpc import NOT_FOUND, Method, RpcError
+from node.methods.parameters import Cursor, HeightNumber, Limit, Page, Params, at
 from node.service import NodeService
 
 
@@ -28,10 +30,18 @@ class StatementOf(ByAccount, frozen=True):
 
 
 class TasksOf(Params, frozen=True):
-    """A party."""
+    """A page of what a party could sign."""
 
     party: Annotated[str, msgspec.Meta(pattern="^[a-z0-9.-]{1,64}$")]
     limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class ByTask(Params, frozen=True):
+    """An act that waits, or waited in vain."""
+
+    record: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,64}/[0-9a-f]{32}$")]
+    pending: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
 class Deadlines(Params, frozen=True):
@@ -39,6 +49,11 @@ class Deadlines(Params, frozen=True):
 
     until: HeightNumber | None = None
     limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+_TASK = re.compile("[a-z0-9-]{1,64}/[0-9a-f]{32}/[0-9a-f]{16}", re.ASCII)
+_DEADLINE = re.compile("([0-9]{1,16})/([a-z0-9-]{1,64}/[0-9a-f]{32})/([a-z][a-z0-9_]{0,31})")
 
 
 def methods(service: NodeService) -> list[Method]:
@@ -48,6 +63,7 @@ def methods(service: NodeService) -> list[Method]:
         Method("balance_get", ByAccount, door.balance, "Amount of a unit on an account."),
         Method("balance_statement", StatementOf, door.statement, "Every change of an account."),
         Method("task_list", TasksOf, door.tasks, "What waits for a party's signature."),
+        Method("task_get", ByTask, door.task, "An act that waits, or waited in vain."),
         Method("deadline_list", Deadlines, door.deadlines, "What fires by itself, soonest first."),
     ]
 
@@ -101,26 +117,47 @@ class _Registry:
         return max(self._service.chain.header.time_ms // 1000, int(time.time()))
 
     async def tasks(self, params: TasksOf) -> dict[str, Any]:
-        """Acts that began and need more signatures, which this party could give."""
+        """Acts that began and need more signatures, which this party could give. A page looks at so
+        many acts only: it may hold fewer than `limit`, or none, and have a next one."""
         chain = self._service.chain
-        found = tasks.waiting_for(chain.state, chain.id, params.party, self._now(), params.limit)
-        items = [
-            {
-                "record": item.record,
-                "pending": item.id,
-                "type": item.type,
-                "transition": item.transition,
-                "input": item.input,
-                "signers": list(item.signers),
-                "until": item.until,
-            }
-            for item in found
-        ]
-        return {"items": items, "at": at(self._service)}
+        page = Page(self._service, params.cursor, _TASK)
+        found, following = tasks.waiting_for(
+            chain.state, chain.id, params.party, self._now(), params.limit, page.start
+        )
+        return page.answer(following, items=[_shown(item) for item in found])
+
+    async def task(self, params: ByTask) -> dict[str, Any]:
+        """What is done is no longer there: it is a version of its record."""
+        state = self._service.chain.state
+        found = pending.find(state, params.record, params.pending)
+        status = "waiting" if found is not None and found.until > self._now() else "expired"
+        found = found or pending.find_expired(state, params.record, params.pending)
+        if found is None:
+            raise RpcError(NOT_FOUND, "PENDING_UNKNOWN", "no such act waits or waited in vain")
+        return {"task": {**_shown(found), "status": status}, "at": at(self._service)}
 
     async def deadlines(self, params: Deadlines) -> dict[str, Any]:
         """Timers of all records."""
         until = params.until if params.until is not None else self._now() + 366 * 86_400
-        found = tasks.deadlines(self._service.chain.state, until, params.limit)
-        items = [{"at": when, "record": r, "transition": name} for when, r, name in found]
-        return {"items": items, "at": at(self._service)}
+        page = Page(self._service, params.cursor, _DEADLINE)
+        start = _DEADLINE.fullmatch(page.start)
+        first = (0, "", "") if start is None else (int(start[1]), start[2], start[3])
+        found = tasks.deadlines(self._service.chain.state, until, params.limit + 1, first)
+        items = [
+            {"at": when, "record": record, "transition": name}
+            for when, record, name in found[: params.limit]
+        ]
+        more = [f"{when}/{record}/{name}" for when, record, name in found[params.limit :]]
+        return page.answer(more[0] if more else None, items=items)
+
+
+def _shown(item: Pending) -> dict[str, Any]:
+    return {
+        "record": item.record,
+        "pending": item.id,
+        "type": item.type,
+        "transition": item.transition,
+        "input": item.input,
+        "signers": list(item.signers),
+        "until": item.until,
+    }

@@ -23,6 +23,8 @@ PLAUSIBLE = {
     "service": "permits",
     "proposal": "p-1",
     "party": "treasury",
+    "record": f"permits-permit/{'0' * 32}",
+    "pending": "0" * 16,
 }
 """Values of required parameters for methods that need nothing from this chain."""
 SUBSCRIPTION = {"subscribe": {"topic": "blocks"}, "unsubscribe": {"subscription": "s"}}

@@ -151,7 +151,10 @@ def test_a_record_takes_sixty_four_attestations(net: Net) -> None:
     assert refused(net, last) == "ATTESTATIONS_FULL"
     newest = net.call(3, "record_get", id=record)["record"]
     assert len(newest["attestations"]) == 64
-    versions = net.call(3, "record_history", id=record)["versions"]
+    page = net.call(3, "record_history", id=record, limit=64)
+    last = net.call(3, "record_history", id=record, cursor=page["next_cursor"])
+    assert last["next_cursor"] is None
+    versions = page["versions"] + last["versions"]
     assert [version["seq"] for version in versions] == list(range(65))
 
 

@@ -170,6 +170,7 @@ def test_parameters_have_compiled_bounds(name: str) -> None:
     low, high = BOUNDS[name]
     for value, good in ((low, True), (high, True), (low - 1, False), (high + 1, False)):
         document = copy.deepcopy(DOCUMENT)
+        parameter("block_cost_max", BOUNDS["block_cost_max"][1])(document)
         parameter(name, value)(document)
         data = canonical.encode_any(document)
         if good:

@@ -10,8 +10,10 @@ import pytest
 
 from ledger import canonical
 from ledger.modules.document import ATTESTATIONS_MAX
+from node.authoring.stage import Stage
 from tests.builders import make_genesis, signer
 from tests.chain import Chain, document
+from tests.services.hostile import Play, plain
 
 
 @pytest.fixture
@@ -125,3 +127,32 @@ def test_a_record_of_another_definition_is_no_document(chain: Chain) -> None:
     draft.put(key, canonical.encode({**chain.value(f"record/{record}"), "def": "permit@1"}))
     chain.state = draft.seal()
     assert chain.run("agency-1", _attest(record))["reason"] == "RECORD_UNKNOWN"
+
+
+FORGED = {"op": "document.register", "title_code": "x", "commitment": "0" * 64}
+
+
+def test_no_document_is_of_a_services_type() -> None:
+    play = Play()
+    for name in ("odd-box", "odd-slip"):
+        assert play.do({**FORGED, "type": name}) == "TYPE_RESERVED"
+    assert play.do({**FORGED, "type": "odd-lid"}) == ""
+    made = {**plain(), "version": 2}
+    made["types"]["lid"] = made["types"].pop("slip")
+    made["types"]["box"]["aggregates"] = {}
+    made["types"]["box"]["fields"]["other"]["types"] = ["odd-box"]
+    made["types"]["lid"]["fields"]["box"]["types"] = ["odd-box"]
+    assert play.stage.govern("activate", {"definition": made})["reason"] == ""
+    assert play.do({**FORGED, "type": "odd-lid"}) == "TYPE_RESERVED"
+    assert play.do({**FORGED, "type": "odd-slip"}) == "TYPE_RESERVED", "records of it may live on"
+
+
+def test_a_document_does_not_pass_for_a_record_of_a_service() -> None:
+    """One that was registered before the service came."""
+    stage = Stage()
+    stage.add_party("ann", "town")
+    entry = stage.run("ann", [{**FORGED, "type": "odd-box"}])
+    other = entry["results"][0]["record"]
+    play = Play(stage=stage)
+    assert play.do(play.create({"owner": "ann", "other": other})) == "DATA_INVALID"
+    assert play.do(play.act(other)) == "RECORD_UNKNOWN"

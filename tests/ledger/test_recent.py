@@ -17,7 +17,7 @@ STEPS = st.lists(st.one_of(KEYS, st.dictionaries(KEYS, VALUES, max_size=4)), max
 @given(steps=STEPS)
 def test_an_answer_is_the_stores(steps: list[bytes | dict[bytes, bytes | None]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recent, "ROWS_MAX", 8)
+        patch.setattr(recent, "BYTES_MAX", 8 * 210)
         kept, store = Recent(), dict[bytes, bytes | None]()
         for step in steps:
             if isinstance(step, dict):
@@ -34,7 +34,7 @@ def test_an_answer_is_the_stores(steps: list[bytes | dict[bytes, bytes | None]])
 
 def test_rows_asked_for_stay_and_others_go() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recent, "ROWS_MAX", 8)
+        patch.setattr(recent, "BYTES_MAX", 8 * 210)
         kept = Recent()
         kept.put(b"hot", b"1")
         for number in range(100):
@@ -50,6 +50,8 @@ def test_long_values_are_not_kept() -> None:
     kept.put(b"a", b"1")
     kept.written({b"a": b"x" * (VALUE_BYTES_MAX + 1)})
     kept.put(b"b", b"x" * (VALUE_BYTES_MAX + 1))
+    kept.put(b"c", b"x" * VALUE_BYTES_MAX)
+    assert kept.get(b"c") is not None
     for key in (b"a", b"b"):
         with pytest.raises(KeyError):
             kept.get(key)

@@ -10,7 +10,7 @@ from ledger.ids import ZERO_HASH, BlockHash, hash_from_hex
 from ledger.state_proof import verify
 from ledger.store import MemoryStore, StoreDamaged
 from node import receipts
-from node.archive import HEAD, height_key
+from node.archive import HEAD, Archive, height_key
 from node.chain import Chain
 from tests.builders import make_genesis
 from tests.node.chains import Grown
@@ -117,7 +117,7 @@ def test_a_store_that_contradicts_itself_is_damaged(
 
 def test_a_lost_body_and_another_genesis_are_damage(grown: Grown) -> None:
     store = copied(grown)
-    store.stage({b"B" + bytes(grown.chain.block_hash): None})
+    store.stage(Archive.no_body_rows(4, grown.chain.block_hash))
     chain = Chain(store, grown.kit.genesis, Ed25519Verifier())
     with pytest.raises(StoreDamaged):
         chain.archive.block(4)

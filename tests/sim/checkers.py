@@ -19,6 +19,7 @@ from ledger.certificate import Certificate, Phase
 from ledger.crypto import sha256
 from ledger.ids import TxId
 from ledger.merkle import root as merkle_root
+from node.archive import height_key
 from node.outputs import BlockCommitted, Outcome
 from p2p.wire import CONSENSUS, Fault, PeerFault
 from tests.sim.locks import Locks
@@ -122,7 +123,7 @@ class Checkers:
         key = propose_key(message) if isinstance(message, Propose) else vote_key(message)
         record = node.disk.durable_get(key)
         self.require("S7 durable before send", record is not None, f"{node.name} {kind}")
-        body = node.disk.durable_get(b"B" + message.block_hash)
+        body = node.disk.durable_get(height_key(b"B", message.height) + message.block_hash)
         self.require("S7 block durable before vote", body is not None, f"{node.name} {kind}")
         if kind == "commit":
             self._locks.said_commit(node, message)

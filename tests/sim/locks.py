@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from consensus.messages import Propose, Vote
 from ledger.certificate import Certificate
+from node.archive import height_key
 from node.outputs import BlockCommitted
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class Locks:
         holders = sum(
             1
             for node in self._world.correct_nodes()
-            if node.disk.durable_get(b"B" + certificate.block_hash) is not None
+            if node.disk.durable_get(height_key(b"B", certificate.height) + certificate.block_hash)
+            is not None
         )
         least = self._quorum(certificate.epoch) - self._world.faulty()
         self._checkers.require(

@@ -283,7 +283,11 @@ def test_timers_outlive_a_suspension() -> None:
 
 
 def outcome(club: Club, kind: str, body: dict[str, Any]) -> str:
-    proposal = club.stage.govern(kind, body)["results"][0]["proposal"]
+    """Why a proposal has no effect, at once or later; empty when it has one."""
+    result = club.stage.govern(kind, body)["results"][0]
+    if "problem" in result:
+        return str(result["problem"])
+    proposal = result["proposal"]
     return str(club.stage.value(f"proposal/{proposal}")["outcome"])
 
 
@@ -341,6 +345,7 @@ COUNTED = (
         ([("paper: commitment", "paper: hash")], "FIELDS_DIFFER"),
         ([("integer, required: false}", "integer}")], "FIELDS_DIFFER"),
         ([COUNTED], "AGGREGATES_DIFFER"),
+        ([("    universal:\n", "    indexes: [number]\n    universal:\n")], "INDEXES_DIFFER"),
     ],
 )
 def test_a_migration_that_records_cannot_follow(

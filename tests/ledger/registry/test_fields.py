@@ -30,7 +30,7 @@ from ledger.registry.fields import (
 RECORD = "odd-box/" + "0" * 32
 OTHER = "odd-slip/" + "0" * 32
 KNOWN = {RECORD: "odd-box", OTHER: "odd-slip"}
-LOOKUP = Lookup(lambda party: party == "ann", KNOWN.get)
+LOOKUP = Lookup(lambda party: party == "ann", KNOWN.get, lambda cost: None)
 HEX = "0f" * 32
 FITTING: list[tuple[Field, list[Any], list[Any]]] = [
     (IntegerField(minimum=-1, maximum=5), [-1, 0, 5], [-2, 6, True, "1", 1.0, [1]]),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from ledger import canonical
+from ledger.crypto import sha256
 from ledger.ids import Epoch, Height
 from ledger.registry import governance
 from ledger.registry.act import Act, Refused
@@ -34,6 +33,7 @@ class House:
 
     def __init__(self) -> None:
         stage = Stage()
+        stage.activate(definition())
         stage.add_party("ann", "alba")
         for agency in set(AGENCIES) | {"elba"}:
             stage.add_party(agency, agency)
@@ -63,6 +63,23 @@ class House:
             return refused.reason
         return str(result["status"])
 
+    def withdraw(self, party: str, name: str = "p", now: int = 2) -> str:
+        try:
+            return str(governance.withdraw(self.act(party, party, now, 6), name)["status"])
+        except Refused as refused:
+            return refused.reason
+
+    def found(self, name: str = "p") -> Proposal:
+        value = governance.find(self.draft, name)
+        assert value is not None
+        return value
+
+    def expire(self, now: int) -> list[str]:
+        """What a block at `now` closes; its state is the next one's parent."""
+        parent = self.draft.seal()
+        self.draft = parent.draft()
+        return governance.expire(self.draft, parent, now)
+
     def vote(self, party: str, *, accept: bool = True, now: int = 2, agency: str = "") -> str:
         try:
             act = self.act(party, agency or party, now, 6)
@@ -85,12 +102,18 @@ def test_a_quorum_of_members_accepts_whoever_runs_them() -> None:
     found = governance.find(house.draft, "p")
     assert found is not None
     assert (found.status, found.outcome) == ("done", "")
+    assert found.votes == {"alba": True, "brno": True, "cork": True}
+    assert found.body is None, "the body leaves the state"
+    assert found.body_hash == sha256(canonical.encode(ROOT_BODY)).hex()
+    assert house.draft.get(b"gov/open/alba") is None
 
 
 def test_an_agency_may_change_its_mind() -> None:
     house = House()
     assert house.propose("alba") == "open"
     assert house.vote("alba", accept=False) == "rejected 0"
+    assert (house.found().status, house.found().body) == ("rejected", None)
+    assert house.expire(1_000) == [], "what is closed does not expire"
     assert house.vote("alba") == "PROPOSAL_CLOSED"
 
 
@@ -122,6 +145,60 @@ def test_what_is_due_at_one_height_takes_effect_in_the_order_of_ids() -> None:
         for party in ("brno", "cork"):
             governance.vote(house.act(party, party, 2, 6), SET, name, accept=True)
     assert governance.take_effect(house.draft, Height(30)) == ["p", "q"]
+
+
+def test_its_proposer_withdraws_an_open_proposal() -> None:
+    house = House()
+    assert house.withdraw("alba") == "PROPOSAL_UNKNOWN"
+    assert house.propose("brno") == "open"
+    assert house.withdraw("alba") == "NOT_AUTHORISED"
+    assert house.withdraw("brno", now=100) == "PROPOSAL_CLOSED"
+    assert house.withdraw("brno") == "withdrawn"
+    assert (house.found().status, house.found().body) == ("withdrawn", None)
+    assert house.withdraw("brno") == "PROPOSAL_CLOSED"
+    assert house.vote("cork") == "PROPOSAL_CLOSED"
+    assert house.propose("brno") == "PROPOSAL_EXISTS", "ids are not used twice"
+
+
+def test_an_accepted_proposal_cannot_be_withdrawn() -> None:
+    house = House()
+    assert house.propose("alba") == "open"
+    assert house.vote("brno") == "open 3"
+    assert house.vote("cork") == "accepted 4"
+    assert house.found().body == ROOT_BODY
+    assert house.withdraw("alba") == "PROPOSAL_CLOSED"
+
+
+def test_an_agency_has_sixteen_open_proposals_at_most() -> None:
+    house = House()
+    for number in range(16):
+        assert house.propose("brno", name=f"p{number}") == "open"
+    assert house.propose("brno") == "PROPOSALS_FULL"
+    assert house.propose("cork") == "open", "each agency has its own"
+    assert house.withdraw("brno", "p3") == "withdrawn"
+    assert house.propose("brno", name="q") == "open"
+    assert house.propose("brno", name="r") == "PROPOSALS_FULL"
+    assert house.expire(100) == [*sorted({"p", "q", *(f"p{n}" for n in range(16))} - {"p3"})]
+    assert house.propose("brno", name="r", now=101, until=200) == "open"
+
+
+def test_what_is_open_until_its_end_expires_first_come_first_and_so_many_a_block() -> None:
+    house = House()
+    ends = {
+        f"{agency}{n}": 50 + n for agency in ("alba", "brno", "cork", "dole") for n in range(16)
+    }
+    for name, until in ends.items():
+        assert house.propose(name[:4], name=name, until=until) == "open"
+    assert house.propose("dole", until=40) == "PROPOSALS_FULL"
+    assert house.expire(49) == []
+    assert house.expire(50) == ["alba0", "brno0", "cork0", "dole0"]
+    assert (house.found("alba0").status, house.found("alba0").body) == ("expired", None)
+    for name in ("alba", "brno", "cork", "dole"):
+        assert house.propose(name, name=f"{name}-again", until=60) == "open"
+    first = house.expire(1_000)
+    assert len(first) == governance.EXPIRED_PER_BLOCK_MAX == 64
+    assert first[:4] == ["alba1", "brno1", "cork1", "dole1"]
+    assert house.expire(1_000) == []
 
 
 def grant(play: Play, by: str, party: str, **members: Any) -> str:
@@ -198,12 +275,3 @@ types:
     case: dict[str, Any] = {"op": "record.create", "type": "office-case", "version": 1}
     assert stage.run("ann", [{**case, "data": {"owner": "ann"}}])["reason"] == ""
     assert stage.run("ann", [{**case, "data": {"owner": "ben"}}])["reason"] == "NOT_AUTHORISED"
-
-
-@pytest.mark.parametrize("kind", ["suspend", "resume"])
-def test_governance_survives_a_service_that_is_not_there(kind: str) -> None:
-    play = Play()
-    entry = play.stage.govern(kind, {"service": "gone", "version": 1})
-    value = play.stage.value(f"proposal/{entry['results'][0]['proposal']}")
-    assert value["status"] == "failed"
-    assert canonical.encode(value)

@@ -46,6 +46,9 @@ class Chain:
     def field(self, name: str) -> Any:
         return FIELDS.get(name)
 
+    def spend(self, cost: int) -> None:
+        assert cost > 0
+
     def value(self, tree: list[Any]) -> Any:
         return UNKNOWN if tree == ["unknown"] else tree[1]
 

@@ -52,7 +52,9 @@ def test_a_revoked_partys_signature_no_longer_counts() -> None:
 
 def _tasks(chain: Stage, party: str) -> int:
     now = chain.time_ms // 1000
-    return len(tasks.waiting_for(chain.state, ChainId(CHAIN), party, now, 50))
+    found, following = tasks.waiting_for(chain.state, ChainId(CHAIN), party, now, 50)
+    assert following is None
+    return len(found)
 
 
 def test_tasks_are_listed_while_another_service_version_is_suspended() -> None:

@@ -59,5 +59,5 @@ def test_a_migration_does_not_turn_lists_into_lists_of_something_else() -> None:
     chain = stage(service({"a": kind({"l": ListField(items=IntegerField())})}))
     chain.activate(service({"a": kind({"l": ListField(items=CodeField())})}, version=2))
     entry = chain.govern("migrate", {"service": "odd", "source": 1, "target": 2})
-    proposal = chain.value(f"proposal/{entry['results'][0]['proposal']}")
-    assert (proposal["status"], proposal["outcome"]) == ("failed", "FIELDS_DIFFER")
+    assert entry["reason"] == "PROPOSAL_INVALID"
+    assert entry["results"] == [{"problem": "FIELDS_DIFFER"}]

@@ -1,0 +1,76 @@
+"""Clients wait for their answers while many transactions wait for a block."""
+
+from __future__ import annotations
+
+import pytest
+
+from node import machine
+from node.machine import Patience
+from node.outputs import Answer, Output, Submitted, Tick
+from tests.chain import document
+from tests.node.small_net import Net
+
+BELOW = 3
+
+
+def _net(monkeypatch: pytest.MonkeyPatch) -> Net:
+    """A started network whose member 0 holds its clients from the third transaction on."""
+    net = Net()
+    net.start()
+    net.settle()
+    monkeypatch.setattr(
+        net.nodes[0].machine, "_patience", Patience(admit_below=BELOW), raising=True
+    )
+    return net
+
+
+def _submit(net: Net, ticket: int) -> list[Output]:
+    raw = net.kit.sign("agency-0", f"jti-{ticket}", [document()])
+    return net.post(net.nodes[0], Submitted((raw,), ticket))
+
+
+def _answered(outputs: list[Output]) -> list[int]:
+    return [output.ticket for output in outputs if isinstance(output, Answer)]
+
+
+def test_who_comes_when_many_wait_is_answered_after_the_next_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = _net(monkeypatch)
+    answers = [_answered(_submit(net, ticket)) for ticket in range(6)]
+    assert answers == [[0], [1], [2], [], [], []]
+    assert len(net.nodes[0].machine.mempool) == BELOW
+    late: list[int] = []
+    original = net.post
+
+    def post(node: object, event: object) -> list[Output]:
+        outputs = original(node, event)  # type: ignore[arg-type]
+        late.extend(_answered(outputs))
+        return outputs
+
+    monkeypatch.setattr(net, "post", post)
+    net.settle()
+    assert late == [3], "the first block made room for one"
+    net.run(2_000)
+    assert late == [3, 4, 5], "in the order in which they came"
+    assert len(net.nodes[0].machine.mempool) == 0
+    state = net.nodes[0].machine.chain
+    assert sum(len(state.archive.entries(height)) for height in range(1, state.height + 1)) == 6
+
+
+def test_nobody_waits_longer_than_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = _net(monkeypatch)
+    for ticket in range(4):
+        _submit(net, ticket)
+    net.frames.clear()  # no block will come
+    net.ms += machine.HOLD_MS - 1
+    assert _answered(net.post(net.nodes[0], Tick())) == []
+    net.ms += 1
+    assert _answered(net.post(net.nodes[0], Tick())) == [3]
+
+
+def test_few_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = _net(monkeypatch)
+    monkeypatch.setattr(machine, "HELD_MAX", 2)
+    answers = [_answered(_submit(net, ticket)) for ticket in range(7)]
+    assert answers == [[0], [1], [2], [], [], [3], [4]]
