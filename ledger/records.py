@@ -23,13 +23,18 @@ def record_id(type_code: str, chain: ChainId, iss: PartyId, jti: str, index: int
 
 
 def create(draft: Draft, key: bytes, fields: dict[str, Any]) -> None:
-    """Write version 0 of a value; `fields` are all its members but `seq` and `prev`."""
+    """Write version 0 of a value; `seq` and `prev` are set here, whatever `fields` say of them."""
     draft.put(key, canonical.encode({**fields, "seq": 0, "prev": _NO_PREVIOUS}))
 
 
-def supersede(draft: Draft, key: bytes, old: bytes, fields: dict[str, Any]) -> int:
-    """Write the version that follows `old`, the value's bytes so far; returns its `seq`."""
-    seq: int = canonical.decode(old)["seq"]
+def supersede(
+    draft: Draft, key: bytes, old: bytes, fields: dict[str, Any], seq: int | None = None
+) -> int:
+    """Write the version that follows `old`, the value's bytes so far; returns its `seq`. `seq` is
+    that of `old`, if the caller has parsed it."""
+    if seq is None:
+        seq = canonical.decode(old)["seq"]
+    assert isinstance(seq, int)
     draft.write(history_key(key, seq), old)
     draft.put(key, canonical.encode({**fields, "seq": seq + 1, "prev": sha256(old).hex()}))
     return seq + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ledger import records
@@ -67,6 +68,7 @@ class Act:
     """(record, seq, state) of every version written so far, in order."""
     fired: dict[tuple[str, int], str] = field(default_factory=dict)
     """(record, seq) -> the transition that other records made of it by `create` and `fire`."""
+    _lookup: fields.Lookup | None = None
 
     def spend_effect(self) -> None:
         """Raises Refused when the transaction made too many effects."""
@@ -91,6 +93,8 @@ class Act:
 
     def lookup(self) -> fields.Lookup:
         """What exists, for the check of values; whatever is looked up is paid for."""
+        if self._lookup is not None:
+            return self._lookup
 
         def party_exists(party: str) -> bool:
             self.meter.spend(5)
@@ -105,7 +109,8 @@ class Act:
                 return None
             return str(value["type"])
 
-        return fields.Lookup(party_exists, record_type, self.meter.spend)
+        self._lookup = fields.Lookup(party_exists, record_type, self.meter.spend)
+        return self._lookup
 
 
 def form_of(act: Act, record: dict[str, Any]) -> tuple[Loaded, Type]:
@@ -182,15 +187,13 @@ def write_record(
     record = after["id"]
     key = b"record/" + record.encode("ascii")
     after = {**after, "tx": act.tx, "height": act.height}
-    after.pop("seq", None)
-    after.pop("prev", None)
     if before is None:
         records.create(act.draft, key, after)
         seq = 0
     else:
         old = act.draft.get(key)
         assert old is not None
-        seq = records.supersede(act.draft, key, old, after)
+        seq = records.supersede(act.draft, key, old, after, before["seq"])
     written = act.draft.get(key)
     assert written is not None
     if len(written) > act.record_bytes_max:
@@ -211,9 +214,14 @@ def write_record(
 
 def index_key(record_type: str, name: str, value: Any, record: str) -> bytes:
     """Raw key of an index row: equality only; the value is hashed, so that keys stay short."""
-    digest = sha256(str(value).encode("utf-8"))[:12]
-    prefix = f"{record_type}\x00{name}\x00".encode("ascii")
-    return INDEX_TABLE + prefix + digest + record.encode("ascii")
+    return index_prefix(record_type, name, str(value)) + record.encode("ascii")
+
+
+@lru_cache(maxsize=1_024)
+def index_prefix(record_type: str, name: str, value: str) -> bytes:
+    """What the rows of all records with this value have in common; states are few."""
+    digest = sha256(value.encode("utf-8"))[:12]
+    return INDEX_TABLE + f"{record_type}\x00{name}\x00".encode("ascii") + digest
 
 
 def _index(draft: Draft, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
 from ledger.registry.evaluate import ExpressionRefused, Meter
-from ledger.registry.policy import SIGNERS_MAX, may_take_part, satisfied
+from ledger.registry.policy import SIGNERS_MAX, Search
 from ledger.registry.scope import Deciding
 
 _UNIVERSAL_INPUT = {
@@ -102,7 +102,7 @@ def act_on(
         revision=value["seq"],
         until=act.now + pending.PENDING_SECONDS,
     )
-    return _advance(act, waiting)
+    return _advance(act, waiting, value)
 
 
 def approve(act: Act, record: str, name: str) -> dict[str, Any]:
@@ -128,12 +128,15 @@ def _record(act: Act, record: str) -> dict[str, Any]:
     return value
 
 
-def _advance(act: Act, waiting: pending.Pending) -> dict[str, Any]:
-    """Do the act if its signers suffice, keep it waiting if the newest one helps."""
+def _advance(
+    act: Act, waiting: pending.Pending, record: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Do the act if its signers suffice, keep it waiting if the newest one helps. `record` is the
+    one acted on, if the caller has read it."""
     try:
         if waiting.transition == CREATE:
             return _advance_create(act, waiting)
-        return _advance_act(act, waiting)
+        return _advance_act(act, waiting, record or _record(act, waiting.record))
     except ExpressionRefused as refused:
         raise Refused(refused.reason) from None
 
@@ -163,13 +166,12 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
     if not _decide(act, loaded, made, transition.by, {}, waiting.signers):
         _check_early(act, loaded, kind, made, transition, {}, waiting.signers)
         return _wait(act, waiting)
-    pending.remove(act.draft, waiting)
+    _done(act, waiting)
     seq = perform(act, loaded, kind, None, made, transition, {}, waiting.signers)
     return act.result(waiting.record, seq, transition.to)
 
 
-def _advance_act(act: Act, waiting: pending.Pending) -> dict[str, Any]:
-    before = _record(act, waiting.record)
+def _advance_act(act: Act, waiting: pending.Pending, before: dict[str, Any]) -> dict[str, Any]:
     if before["seq"] != waiting.revision:
         raise Refused("CONFLICT", revision=before["seq"])
     loaded, kind = form_of(act, before)
@@ -183,7 +185,7 @@ def _advance_act(act: Act, waiting: pending.Pending) -> dict[str, Any]:
     if not _decide(act, loaded, before, transition.by, waiting.input, waiting.signers):
         _check_early(act, loaded, kind, after, transition, waiting.input, waiting.signers)
         return _wait(act, waiting)
-    pending.remove(act.draft, waiting)
+    _done(act, waiting)
     seq = perform(act, loaded, kind, before, after, transition, waiting.input, waiting.signers)
     return act.result(waiting.record, seq, transition.to)
 
@@ -202,9 +204,10 @@ def _decide(
     """
     scope = scope_of(act, loaded, record, given, signers)
     deciding = Deciding(act.draft, loaded, act.now, scope)
-    if not may_take_part(policy, signers[-1], deciding):
+    search = Search(deciding)
+    if not search.may_serve(policy, signers[-1]):
         raise Refused("NOT_AUTHORISED")
-    return satisfied(policy, [party for party in signers if _stands(act, party)], deciding)
+    return search.satisfied(policy, [party for party in signers if _stands(act, party)])
 
 
 def _stands(act: Act, party: str) -> bool:
@@ -241,6 +244,12 @@ def _reads_signers(tree: list[Any], meter: Meter) -> bool:
             meter.spend(1)
             waiting.extend(node)
     return False
+
+
+def _done(act: Act, waiting: pending.Pending) -> None:
+    """Forget that the act waited, if it did: with one signer it was never written."""
+    if len(waiting.signers) > 1:
+        pending.remove(act.draft, waiting)
 
 
 def _wait(act: Act, waiting: pending.Pending) -> dict[str, Any]:
@@ -294,7 +303,7 @@ def _universal(
         "signers": list(waiting.signers),
     }
     after["acts"] = [*before["acts"], note]
-    pending.remove(act.draft, waiting)
+    _done(act, waiting)
     seq = write_record(act, loaded, kind, before, after)
     return act.result(waiting.record, seq, after["state"])
 

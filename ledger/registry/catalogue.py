@@ -78,6 +78,17 @@ _service_decoder = msgspec.json.Decoder(Service)
 _type_decoder = msgspec.json.Decoder(str)
 
 
+@lru_cache(maxsize=256)
+def _service(value: bytes) -> Service:
+    """A pure function of the bytes, which every act asks for; nobody changes the answer."""
+    return _service_decoder.decode(value)
+
+
+@lru_cache(maxsize=1_024)
+def _service_name(value: bytes) -> str:
+    return _type_decoder.decode(value)
+
+
 def service_key(service: str) -> bytes:
     """State key of a service."""
     return b"service/" + service.encode("ascii")
@@ -96,13 +107,13 @@ def type_key(record_type: str) -> bytes:
 def find_service(state: Reader, service: str) -> Service | None:
     """A service that was activated."""
     value = state.get(service_key(service))
-    return None if value is None else _service_decoder.decode(value)
+    return None if value is None else _service(value)
 
 
 def service_of_type(state: Reader, record_type: str) -> str | None:
     """The service to which a record type belongs."""
     value = state.get(type_key(record_type))
-    return None if value is None else _type_decoder.decode(value)
+    return None if value is None else _service_name(value)
 
 
 def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Version] | None:

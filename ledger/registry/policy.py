@@ -53,19 +53,7 @@ class Authorities(Protocol):
         ...
 
 
-def satisfied(policy: Policy, signers: Sequence[str], authorities: Authorities) -> bool:
-    """Whether distinct signers serve every part of some way to satisfy the policy."""
-    used = frozenset[str]()
-    ways = _Search(authorities).ways(policy, tuple(signers), used)
-    return next(ways, None) is not None
-
-
-def may_take_part(policy: Policy, party: str, authorities: Authorities) -> bool:
-    """Whether the party could serve some part: else its signature helps nobody."""
-    return _Search(authorities).may_serve(policy, party)
-
-
-class _Search:
+class Search:
     """One decision: who serves what, each question asked once.
 
     A decision reads one state, so no answer changes while it is made.
@@ -76,8 +64,12 @@ class _Search:
         self._answers: dict[tuple[int, str, bool], bool] = {}
         """(identity of a policy, party, answer when it cannot be decided) -> answer."""
 
+    def satisfied(self, policy: Policy, signers: Sequence[str]) -> bool:
+        """Whether distinct signers serve every part of some way to satisfy the policy."""
+        return next(self.ways(policy, tuple(signers), frozenset()), None) is not None
+
     def may_serve(self, policy: Policy, party: str) -> bool:
-        """Whether the party serves some part."""
+        """Whether the party could serve some part: else its signature helps nobody."""
         if isinstance(policy, AllPolicy | AnyPolicy):
             return any(self.may_serve(part, party) for part in policy.of)
         if isinstance(policy, CountPolicy):

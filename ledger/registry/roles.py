@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from ledger import canonical
@@ -46,7 +48,13 @@ def root_key(role: str) -> bytes:
 def find_grant(state: Reader, role: str, party: str) -> Grant | None:
     """The newest grant, in force or not."""
     value = state.get(grant_key(role, party))
-    return None if value is None else _grant.decode(value)
+    return None if value is None else _decoded(value)
+
+
+@lru_cache(maxsize=4_096)
+def _decoded(value: bytes) -> Grant:
+    """A pure function of the bytes: the holders of roles act again and again."""
+    return _grant.decode(value)
 
 
 def find_root(state: Reader, role: str) -> str | None:

@@ -14,15 +14,15 @@ from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy
 from ledger.registry.evaluate import ExpressionRefused, Meter
 from ledger.registry.pending import Pending
-from ledger.registry.policy import may_take_part
+from ledger.registry.policy import Search
 from ledger.registry.scope import Deciding
 from ledger.registry.timers import due_from
 from ledger.state import State
 
 COST_MAX: Final = 20_000
 """Of one waiting act: more than the act itself may cost."""
-PAGE_COST_MAX: Final = 200_000
-"""Of one page, in units of expression cost; about a tenth of a second."""
+PAGE_COST_MAX: Final = 50_000
+"""Of one page, in units of expression cost: some hundredths of a second."""
 LOOK_COST: Final = 50
 """Of reading one waiting act."""
 
@@ -104,7 +104,7 @@ def _decide(act: Act, pending: Pending, party: str) -> bool:
     if policy is None:
         return False
     scope = scope_of(act, loaded, record, pending.input, (*pending.signers, party))
-    return may_take_part(policy, party, Deciding(act.draft, loaded, act.now, scope))
+    return Search(Deciding(act.draft, loaded, act.now, scope)).may_serve(policy, party)
 
 
 def deadlines(

@@ -185,6 +185,27 @@ def test_dear_timers_use_half_a_block_at_most_and_carry_over_in_their_order() ->
     assert fired == sorted(court.records), "each fires once, late, in the order of their due times"
 
 
+def test_timers_that_set_themselves_again_delay_the_others_and_starve_none() -> None:
+    """A flood that is due in every block stands behind whatever was due before it rang last."""
+    again = {"e": "timer", "name": "ring", "at": ["int", 0]}
+    court = Court(41, TIMER, {**dear(), "effects": [again]})
+    chain = court.chain
+    for record in court.records[:40]:
+        chain.block(court.act(record), time_ms=chain.time_ms + 1)
+    chain.block(time_ms=chain.time_ms + 5_000)
+    last = court.records[40]
+    chain.block(court.act(last))
+    blocks: list[list[str]] = []
+    while not blocks or last not in blocks[-1]:
+        entries = chain.block(time_ms=chain.time_ms + 5_000)
+        blocks.append([entry["record"] for entry in entries])
+        assert len(blocks) < 20
+    # Whoever was due before it rings once before it, whatever rings again does so after it.
+    rung = [record for block in blocks for record in block]
+    before = rung[: rung.index(last)]
+    assert len(before) == len(set(before))
+
+
 def test_dear_transactions_do_not_starve_timers() -> None:
     court = Court(30, {**dear(), **TIMER}, dear(1))
     chain = court.chain

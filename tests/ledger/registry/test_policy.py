@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -23,7 +24,7 @@ from ledger.registry.definition import (
     leaves_of,
     policies_of,
 )
-from ledger.registry.policy import LEAVES_MAX, UNKNOWN, may_take_part, satisfied
+from ledger.registry.policy import LEAVES_MAX, UNKNOWN, Search
 
 PARTIES = ("a1", "a2", "b1", "b2")
 AGENCY = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
@@ -123,6 +124,16 @@ def expand(policy: Policy) -> list[list[tuple[Policy, tuple[Policy, ...]]]]:
             return []
         return [[(IsPolicy(["str", party]), ()) for party in sorted(set(named))]]
     return [[(policy, ())]]
+
+
+def satisfied(policy: Policy, signers: Sequence[str], chain: Any) -> bool:
+    """Whether the signers satisfy the policy."""
+    return Search(chain).satisfied(policy, signers)
+
+
+def may_take_part(policy: Policy, party: str, chain: Any) -> bool:
+    """Whether the party serves a part."""
+    return Search(chain).may_serve(policy, party)
 
 
 def reference(policy: Policy, signers: tuple[str, ...]) -> bool:
