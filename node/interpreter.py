@@ -258,7 +258,10 @@ class Interpreter:
         chain.commit(candidate, certificate)
         execution = candidate.execution
         self._intake.committed(candidate.transactions, _keys_changed(execution))
-        full = len(candidate.transactions) * 2 > chain.parameters.block_transactions_max
+        full = (
+            len(candidate.transactions) * 2 > chain.parameters.block_transactions_max
+            or execution.cost * 2 > chain.parameters.block_cost_max
+        )
         if full or (len(candidate.block.transactions) and self._nearly_full(candidate.block)):
             self._intake.mempool.excuse(self.now.mono_ms)
         self._bodies.forget(chain.height)
