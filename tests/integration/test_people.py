@@ -1,135 +1,143 @@
-"""A service from file to verified receipt, as people do it: docs/services/authoring.md, 12."""
+"""The guide for authors, docs/services/authoring.md, followed word for word on a real network."""
 
 from __future__ import annotations
 
-import json
 import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.integration.guide import Block, Typist, blocks, follow, missing
 from tests.integration.network import Net
 from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.process
-SERVICE = Path(__file__).parent.parent / "services" / "dog-licence"
+ROOT = Path(__file__).parent.parent.parent
+GUIDE = blocks(ROOT / "docs" / "services" / "authoring.md")
+EXAMPLE = ROOT / "tests" / "services" / "market-stall"
+LAST = max(number for number, block in enumerate(GUIDE) if block.kind == "sh")
 HEX = "ab" * 32
-AGENCIES = ("health-agency", "land-registry", "treasury")
 
 
-def vote(shell: Shell, proposal: str) -> None:
-    """The other agencies of a quorum accept."""
-    for agency in AGENCIES[1:]:
-        shell.ok("gov", "vote", proposal, "--accept", "--profile", agency)
+@dataclass
+class Town:
+    """Where the guide was followed up to its last commands, which remove the network."""
 
-
-def person(shell: Shell, net: Net, folder: Path, name: str) -> None:
-    """A person of the health agency, with a profile."""
-    key = folder / f"{name}.jwk"
-    shell.ok("id", "new", key)
-    shell.ok("id", "register", name, key, "--profile", AGENCIES[0])
-    genesis = net.home(0) / "genesis.json"
-    rpc = net.info.nodes[0].rpc
-    words = ("--rpc", rpc, "--genesis", genesis, "--party", name, "--jwk", key)
-    shell.ok("profile", "add", name, *words)
-
-
-def role(shell: Shell, folder: Path, name: str, *holders: str) -> None:
-    """A vote on who grants a role, and the grants."""
-    body = folder / f"{name}.json"
-    body.write_text(json.dumps({"role": f"dog-licence.{name}", "party": AGENCIES[0]}))
-    root = ("--kind", "role-root", "--body", body, "--rationale", HEX)
-    shell.ok("gov", "propose", f"root-{name}", *root, "--profile", AGENCIES[0])
-    vote(shell, f"root-{name}")
-    shell.ok("document", "register", body, "--profile", AGENCIES[0])  # the block of effect
-    for holder in holders:
-        grant = ("gov", "grant", f"dog-licence.{name}", holder, "--days", "365")
-        shell.ok(*grant, "--profile", AGENCIES[0])
+    net: Net
+    shell: Shell
+    wrong: dict[int, str]
 
 
 @pytest.fixture(scope="module")
-def town(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """The service in force, its staff appointed."""
-    folder = tmp_path_factory.mktemp("people")
-    shell = Shell(net, folder / "client")
-    for agency in AGENCIES:
-        info = net.folder / "net.json"
-        shell.ok("profile", "add", agency, "--info-file", info, "--party", agency)
-    propose = ("service", "propose", SERVICE, "--proposal", "dogs-1", "--rationale", HEX)
-    shell.ok(*propose, "--profile", AGENCIES[0])
-    vote(shell, "dogs-1")
-    for name in ("holder", "ann", "cashier", "judge-a"):
-        person(shell, net, folder, name)
-    role(shell, folder, "clerk", "ann")
-    role(shell, folder, "cashier", "cashier")
-    role(shell, folder, "appeals-officer", "judge-a")
-    return shell
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """The guide, typed; its last commands are typed at the end."""
+    folder = tmp_path_factory.mktemp("guide")
+    typist = Typist(folder / "town", folder / "client")
+    net = Net(folder / "town" / "net")
+    try:
+        wrong = follow(typist, GUIDE[:LAST])
+        yield Town(net, Shell(net, folder / "client"), wrong)
+        assert follow(typist, GUIDE[LAST:]) == {}
+        assert not net.folder.exists()
+        assert (folder / "town" / "market-stall" / "service.yaml").exists()
+    finally:
+        net.clean()
+        typist.close()
 
 
-def apply(shell: Shell) -> str:
-    """A licence that waits for its fee."""
-    create = ("do", "create", "dog-licence-licence", "holder=holder", f"dog={HEX}")
-    made = shell.ok(*create, "--yes", "--profile", "holder")
+def test_the_guide_shows_what_comes_out(town: Town) -> None:
+    assert town.wrong == {}
+    assert '"internal error"' not in town.net.logs()
+
+
+def test_the_example_is_the_one_that_the_services_tests_know() -> None:
+    files = {block.file: block.text for block in GUIDE if block.file}
+    for name in ("service.yaml", "scenario.yaml"):
+        assert files[f"market-stall/{name}"] == (EXAMPLE / name).read_text(encoding="utf-8")
+
+
+def test_every_other_block_is_of_a_known_kind() -> None:
+    before: Block | None = None
+    for block in GUIDE:
+        assert block.kind in ("sh", "yaml", "text"), block.where
+        if block.kind == "yaml":
+            assert yaml.safe_load(block.text), block.where
+        if block.kind == "text":
+            assert before is not None
+            assert before.kind == "sh" or "error:" in block.text, block.where
+        before = block
+
+
+def test_a_line_that_is_not_shown_is_noticed() -> None:
+    assert missing("b …\nd\n", "a\nb 1\nc\nd\n") == ""
+    assert missing("d\nb …\n", "a\nb 1\nc\nd\n") == "b …"
+
+
+# ----- beside the guide, on its network
+
+
+def applied(shell: Shell) -> str:
+    """A permit that waits for its fee."""
+    create = ("do", "create", "market-stall-permit", "trader=tom", f"goods={HEX}", "metres=1")
+    made: dict[str, Any] = shell.ok(*create, "--yes", "--profile", "tom")
     assert made["state"] == "applied"
-    record: str = made["record"]
-    return record
+    return str(made["record"])
 
 
-def do(shell: Shell, who: str, act: str, record: str, *values: str) -> dict[str, Any]:
-    """An act that must be done."""
-    done: dict[str, Any] = shell.ok("do", act, record, *values, "--yes", "--profile", who)
-    return done
-
-
-def test_a_licence_is_granted_and_its_receipt_verifies(town: Shell, tmp_path: Path) -> None:
-    record = apply(town)
+def pay(record: str, amount: int) -> tuple[str, ...]:
+    """The cashier's act, with a receipt that nobody used."""
     receipt = f"receipt=R-{secrets.token_hex(3).upper()}"
-    pay = ("do", "pay", record, receipt)
-    error = town.fails(4, *pay, "amount=2999", "--yes", "--profile", "cashier")
-    assert error["reason"] == "GUARD_FAILED"
-    assert "fee_complete" in error["message"]
-    error = town.fails(4, *pay, "amount=3000", "--yes", "--profile", "holder")
-    assert error["reason"] == "NOT_AUTHORISED"
-    assert do(town, "cashier", "pay", record, receipt, "amount=3000")["state"] == "paid"
-    granted = do(town, "ann", "grant", record, f"tag={secrets.randbelow(10**6)}")
-    assert granted["state"] == "active"
-    shown = town.ok("record", "show", record, "--profile", "holder")
-    assert shown["record"]["state"] == "active"
-    listed = town.ok("record", "list", "dog-licence-licence", "--state", "active")
-    assert record in [item["id"] for item in listed["items"]]
-    history = town.ok("record", "history", record)
-    assert [item["state"] for item in history["versions"]] == ["applied", "paid", "active"]
-    told = town.raw("record", "history", record).stdout.splitlines()
-    assert len(told) == 3
-    for line, words in zip(told, ("holder create", "cashier pay", "ann grant"), strict=True):
+    return ("do", "pay", record, receipt, f"amount={amount}")
+
+
+def test_who_pays_is_not_who_confirms(town: Town) -> None:
+    record = applied(town.shell)
+    command = (*pay(record, 1_950), "--yes", "--profile")
+    assert town.shell.fails(4, *command, "tom")["reason"] == "NOT_AUTHORISED"
+    assert town.shell.ok(*command, "carl")["state"] == "paid"
+    history = town.shell.ok("record", "history", record)
+    assert [version["state"] for version in history["versions"]] == ["applied", "paid"]
+    told = town.shell.raw("record", "history", record).stdout.splitlines()
+    for line, words in zip(told, ("tom create", "carl pay"), strict=True):
         assert words in line
-        assert "dog-licence@1" in line
-    file = tmp_path / "granted.receipt.json"
-    town.ok("receipt", "get", granted["tx"], "-o", file)
-    assert town.ok("receipt", "verify", file)["valid"] is True
+        assert "market-stall@3" in line
 
 
-def test_an_appeal_is_allowed(town: Shell) -> None:
-    record = apply(town)
-    receipt = f"receipt=R-{secrets.token_hex(3).upper()}"
-    do(town, "cashier", "pay", record, receipt, "amount=3000")
-    assert do(town, "ann", "refuse", record, "reason_code=unsafe")["state"] == "refused"
-    assert do(town, "holder", "appeal", record)["state"] == "appealed"
-    assert do(town, "judge-a", "allow", record)["state"] == "paid"
-
-
-def test_nothing_is_signed_unasked(town: Shell) -> None:
-    record = apply(town)
-    error = town.fails(2, "do", "pay", record, "receipt=R-1", "amount=3000", "--profile", "cashier")
+def test_nothing_is_signed_unasked(town: Town) -> None:
+    record = applied(town.shell)
+    error = town.shell.fails(2, *pay(record, 1_950), "--profile", "carl")
     assert error["reason"] == "NOT_CONFIRMED"
-    shown = town.ok("record", "show", record, "--profile", "holder")
+    shown = town.shell.ok("record", "show", record, "--profile", "tom")
     assert shown["record"]["state"] == "applied"
 
 
-def test_mistakes_are_named(town: Shell) -> None:
-    record = apply(town)
-    misspelt = ("do", "pay", record, "reciept=R-1", "amount=3000", "--yes", "--profile", "cashier")
-    assert "receipt" in town.fails(2, *misspelt)["message"]
-    town.fails(2, "do", "pay", "no-record", "amount=3000", "--yes", "--profile", "cashier")
-    town.fails(2, "do", "fly", record, "--yes", "--profile", "cashier")
+def test_mistakes_are_named(town: Town) -> None:
+    record = applied(town.shell)
+    misspelt = ("do", "pay", record, "reciept=R-1", "amount=1950", "--yes", "--profile", "carl")
+    assert "receipt" in town.shell.fails(2, *misspelt)["message"]
+    town.shell.fails(2, "do", "pay", "no-record", "amount=1950", "--yes", "--profile", "carl")
+    town.shell.fails(2, "do", "fly", record, "--yes", "--profile", "carl")
+
+
+def test_acts_of_every_type_want_their_reasons(town: Town) -> None:
+    record = applied(town.shell)
+    rectify = ("do", "rectify", record, "field=goods", f"value={HEX}", f"commitment={HEX}")
+    assert "reason_code" in town.shell.fails(2, *rectify, "--yes", "--profile", "olga")["message"]
+    known = (*rectify, "reason_code=typo", "--yes", "--profile")
+    assert town.shell.fails(4, *known, "tom")["reason"] == "NOT_AUTHORISED"
+    assert town.shell.ok(*known, "olga")["state"] == "applied"
+    order = ("do", "court_order", record, "reason_code=void", f"commitment={HEX}", "state=ended")
+    assert town.shell.fails(4, *order, "--yes", "--profile", "olga")["reason"] == "NOT_AUTHORISED"
+
+
+def test_a_proposal_without_effect_says_why(town: Town, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"service": "market-stall", "from": 1, "to": 2}')
+    propose = ("gov", "propose", "stalls-5", "--kind", "migrate", "--body", body)
+    error = town.shell.fails(4, *propose, "--rationale", HEX, "--profile", "treasury")
+    assert error["reason"] == "PROPOSAL_INVALID"
+    assert "want service, source and target" in error["message"]

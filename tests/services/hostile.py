@@ -85,9 +85,8 @@ def proposed(value: Any) -> tuple[str, str]:
 class Play:
     """A stage on which a definition is in force, with a clerk and an owner."""
 
-    def __init__(self, value: dict[str, Any] | None = None) -> None:
-        reason, problem = "", ""
-        self.stage = Stage()
+    def __init__(self, value: dict[str, Any] | None = None, stage: Stage | None = None) -> None:
+        self.stage = stage or Stage()
         entry = self.stage.govern("activate", {"definition": value or plain()})
         reason = entry["reason"]
         problem = str(entry["results"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import pickle
 import re
 from typing import Any
 
@@ -19,6 +20,8 @@ CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 PENDING_SECONDS = 30 * 86_400
 UNIVERSAL = ("rectify", "error_declaration", "court_order")
+PARTS = ("records", "balances", "minted", "burned", "claims", "pending")
+"""What acts change."""
 
 
 class World(Values):
@@ -49,12 +52,12 @@ class World(Values):
 
     def attempt(self, do: Any) -> bool:
         """Everything or nothing."""
-        before = copy.deepcopy(self.__dict__)
+        before = pickle.dumps([getattr(self, part) for part in PARTS])
         self._open = []
         try:
             do()
         except Refusing:
-            self.__dict__.update(before)
+            self.__dict__.update(zip(PARTS, pickle.loads(before), strict=True))
             return False
         return True
 
@@ -102,11 +105,13 @@ class World(Values):
                 continue
             done = self.attempt(lambda r=record, n=name: self._fire_timer(r, n))
             if not done:
-                locked = bool(self.records[record]["locks"])
-                if locked:
-                    self.records[record]["timers"][name] = when + 86_400
+                value = self.records[record]
+                transition = self.type_of(value["type"])["transitions"][name]
+                if value["locks"] and value["state"] in transition["from"]:
+                    value["timers"][name] = self.now + 86_400
                 else:
-                    del self.records[record]["timers"][name]
+                    del value["timers"][name]
+                value["seq"] += 1
             fired.append((record, name, done))
         return fired
 
@@ -128,9 +133,8 @@ class World(Values):
                 raise Refusing
             value = self._blank(record, waiting["kind"], waiting["party"])
             value["data"] = {k: v for k, v in waiting["input"].items() if v is not None}
-            for field, form in kind["fields"].items():
-                if form.get("origin") == "effect" and field in value["data"]:
-                    raise Refusing
+            given = {k: f for k, f in kind["fields"].items() if f.get("origin") != "effect"}
+            self._check_fields(given, value["data"])
             policy = kind["transitions"]["create"]["by"]
             scope = self._scope(value, {}, waiting["signers"])
         else:

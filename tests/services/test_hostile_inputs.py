@@ -223,16 +223,6 @@ def test_operations_of_the_wrong_form_are_refused() -> None:
     assert play.do(play.act(record), by="ben") == "NOT_AUTHORISED"
 
 
-def test_a_document_does_not_pass_for_a_record_of_a_service() -> None:
-    play = Play()
-    forged = {"op": "document.register", "type": "odd-box", "title_code": "x"}
-    entry = play.stage.run("ann", [{**forged, "commitment": "0" * 64}])
-    if entry["reason"] == "":  # where the document module lets it
-        other = entry["results"][0]["record"]
-        assert play.do(play.create({**OWN, "other": other})) == "DATA_INVALID"
-        assert play.do(play.act(other)) == "RECORD_UNKNOWN"
-
-
 def test_the_effects_of_a_transaction_are_capped_over_its_operations() -> None:
     play = Play(effect(*[{"e": "set", "field": "kept", "value": tree("1")}] * 20))
     record = play.made()

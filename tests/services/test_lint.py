@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from node import client_cli
 from node.authoring.compiler import compile_source
 from node.authoring.lint import lint
 from node.authoring.source import parse
 
-DOG = (Path(__file__).parent / "dog-licence" / "service.yaml").read_text(encoding="utf-8")
+STALL = (Path(__file__).parent / "market-stall" / "service.yaml").read_text(encoding="utf-8")
 
 
 def said(text: str) -> list[str]:
@@ -21,29 +24,33 @@ def said(text: str) -> list[str]:
     return [f"{p.severity} {'.'.join(p.path)}: {p.message}" for p in found]
 
 
-ACTS = "types.licence.transitions"
+ACTS = "types.permit.transitions"
 CASES = [
-    ("input.amount == 3000", "input.amount", f"{ACTS}.pay.if.fee_complete: a guard is a condition"),
-    ("input.amount == 3000", "input.cash == 3000", "input has no field cash"),
-    ("input.amount == 3000", "free(input.amount)", "no function 'free'"),
-    ("input.amount == 3000", "input.amount == 'x'", "never equal"),
-    ("input.amount == 3000", "input.amount && true", "and wants boolean"),
-    ("input.amount == 3000", "input.amount ==", "the expression ends here"),
+    (
+        "input.amount == data.fee",
+        "input.amount",
+        f"{ACTS}.pay.if.fee_complete: a guard is a condition",
+    ),
+    ("input.amount == data.fee", "input.cash == data.fee", "input has no field cash"),
+    ("input.amount == data.fee", "free(input.amount)", "no function 'free'"),
+    ("input.amount == data.fee", "input.amount == 'x'", "never equal"),
+    ("input.amount == data.fee", "input.amount && true", "and wants boolean"),
+    ("input.amount == data.fee", "input.amount ==", "the expression ends here"),
     ("value: me}", "value: data.nobody}", "data has no field nobody"),
-    ("to: paid\n        by: role(cashier)", "to: applied\n        by: role(cashier)", "dead end"),
-    ("lapsed, refused,", "lapsed, strayed, refused,", "nothing leads to strayed"),
+    ("from: applied", "from: paid", "applied is a dead end"),
+    ("lapsed, refused,", "lapsed, closed, refused,", "nothing leads to closed"),
     ('kind: string!, pattern: "[A-Z0-9-]+", max: 24', "kind: string!, max: 24", "personal data"),
     ('string!, pattern: "[A-Z0-9-]+"', 'string!, pattern: ".*"', "takes free text"),
-    ("roles:\n", "roles:\n  vet: {}\n", "roles.vet: no authority names this role"),
+    ("roles:\n", "roles:\n  mayor: {}\n", "roles.mayor: no authority names this role"),
     (
-        "clerk: {doc: Grants and refuses.}",
-        "clerk: {doc: Grants, refuses.}",
-        "clerk.refuses.: unknown",
+        "cashier: {doc: Confirms that a fee arrived.}",
+        "cashier: {doc: Confirms, books.}",
+        "cashier.books.: unknown",
     ),
-    ("by: party(holder)\n      pay", "by: holder\n      pay", "not an authority: 'holder'"),
+    ("by: party(trader)\n        do", "by: trader\n        do", "not an authority: 'trader'"),
     ("role(cashier)", "role(king)", "no role king"),
     ("expires: time!", "expires: date!", "no kind 'date'"),
-    ("max: 6}\n      receipt", "length: 6}\n      receipt", "tag.length: unknown; want one of"),
+    ("max: 4, doc", "length: 4, doc", "pitch.length: unknown; want one of"),
     ("- cancel: {name: close}", "- cancel: {name: shut}", "shut is no auto transition"),
     ("- cancel: {name: close}", "- cancel", "want a mapping"),
     (
@@ -56,15 +63,48 @@ CASES = [
 
 @pytest.mark.parametrize(("old", "new", "message"), CASES)
 def test_a_mistake_is_named(old: str, new: str, message: str) -> None:
-    assert old in DOG
-    found = said(DOG.replace(old, new, 1))
+    assert old in STALL
+    found = said(STALL.replace(old, new, 1))
     assert any(message in line for line in found), found
 
 
 def test_the_line_is_that_of_the_mistake() -> None:
-    text = DOG.replace("input.amount == 3000", "free()", 1)
+    text = STALL.replace("input.amount == data.fee", "free()", 1)
     source = parse(text)
     _, problems = compile_source(source)
     assert text.splitlines()[problems[0].line - 1].strip() == "fee_complete: free()"
     expected = f"x.yaml:{problems[0].line}: error: {ACTS}.pay.if.fee_complete: no function 'free'"
     assert problems[0].text("x.yaml") == expected
+
+
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "services" / "authoring.md"
+
+
+def test_the_mistakes_of_the_guide_look_as_it_shows_them() -> None:
+    """One change for each line of the guide's list, in its order."""
+    changes = [
+        ("input.amount == data.fee", "free(input.amount)"),
+        ("from: applied", "from: paid"),
+        ("      trader: party\n", "      name: string\n      trader: party\n"),
+        ("roles:\n", "roles:\n  mayor: {}\n"),
+    ]
+    for old, new in changes:
+        source = parse(STALL.replace(old, new, 1))
+        definition, problems = compile_source(source)
+        found = problems if definition is None else lint(definition, source)
+        shown = found[0].text("market-stall/service.yaml")
+        assert f"\n{shown}\n" in GUIDE.read_text(encoding="utf-8"), shown
+
+
+def test_the_scenario_that_fails_looks_as_the_guide_shows_it(tmp_path: Path) -> None:
+    folder = tmp_path / "market-stall"
+    shutil.copytree(Path(__file__).parent / "market-stall", folder)
+    script = (folder / "scenario.yaml").read_text(encoding="utf-8")
+    file = folder / "scenario.yaml"
+    file.write_text(
+        script.replace("as: tom, act: pay, on: cheese", "as: carl, act: pay, on: cheese")
+    )
+    done = CliRunner().invoke(client_cli.app, ["service", "test", str(folder)])
+    assert done.exit_code == 1
+    shown = done.stderr.strip().removeprefix("muniment: ").replace(f"{tmp_path}/", "")
+    assert f"\n{shown}\n" in GUIDE.read_text(encoding="utf-8"), shown
