@@ -30,14 +30,17 @@ class Presence:
         """Hashes that came twice. They may be two keys', so they outlive the deletion of one."""
         for key in keys:
             self._add(key)
+            if self._hashes is None:  # the rest would be read for nothing
+                break
 
     def lacks(self, key: bytes) -> bool:
         """Whether the row surely does not exist. Of another table nothing is known."""
         return key[:1] == self._table and self._hashes is not None and hash(key) not in self._hashes
 
     def written(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """These rows were written, None for deleted. What is deleted must have existed: of two keys
-        with one hash the deletion of the one that never was would hide the other."""
+        """These rows are written, or will be; None: they were deleted. What is deleted must have
+        been told as written: of two keys with one hash the deletion of the one that was never told
+        would hide the other."""
         for key, value in rows.items():
             if key[:1] != self._table or self._hashes is None:
                 continue

@@ -101,11 +101,16 @@ class Chain:
         self.block_hash = block_hash
         self.genesis_block = genesis_block
         self.state = State.load(self._store)
-        self.parameters = self._in_force()
         if self.state.root.hex() != header.state_root:
             raise StoreDamaged(
                 f"state root at height {height}: the header says {header.state_root}, "
                 f"the stored state gives {self.state.root.hex()}"
+            )
+        self.parameters = self._in_force()
+        if height > 0 and not self.archive.body_size(block_hash):
+            raise StoreDamaged(
+                f"the body of block {height} is missing; if another version wrote this store, "
+                "begin a new one"
             )
         certificate = self.archive.certificate(height)
         if certificate is None:

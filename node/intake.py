@@ -172,7 +172,8 @@ class Intake:
 
     def recheck(self, *, strict: bool = False) -> None:
         """Drop waiting transactions whose key is no longer active, whose mark is taken or whose
-        agency's quota is used up; with `strict` (other parameters), also those of the far future.
+        agency's quota is used up; with `strict` (other parameters), also those of the far future,
+        which are tried once more by this node's clock: it is ahead of the head's.
         """
         gone: list[TxId] = []
         for waiting in self.mempool.all():
@@ -185,8 +186,11 @@ class Intake:
                 marks = count_marks(self.chain.state, waiting.agency)
                 check_quota(marks, self.chain.parameters)
             except Inadmissible as error:
-                if strict or error.reason not in RETRIED:  # the head of an idle chain is old
-                    gone.append(transaction.id)
+                if error.reason in RETRIED:
+                    if not strict:  # the head of an idle chain is old
+                        continue
+                    self.put_off(transaction.raw)
+                gone.append(transaction.id)
         self.mempool.remove(gone)
 
     def expire(self, wall_ms: int) -> None:

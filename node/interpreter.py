@@ -11,7 +11,7 @@ from typing import assert_never
 from consensus import effects as fx
 from consensus import messages
 from consensus.core import Core
-from consensus.events import Applied, BlockBuilt, BlockJudged, Event, Now
+from consensus.events import Applied, BlockBuilt, BlockJudged, Event, Now, Work
 from consensus.evidence import Evidence
 from consensus.messages import Propose, Vote
 from consensus.verify import RemoteFault
@@ -278,6 +278,9 @@ class Interpreter:
                 local,
             )
         )
+        if not self._intake.mempool:
+            # What the block did away with must be no reason for the next one.
+            self._events.append(Work(pending=False, overdue=False))
         self._events.append(
             Applied(
                 candidate.header,

@@ -17,6 +17,7 @@ from consensus.verify import RemoteFault, StaleEpoch
 from ledger.ids import MemberIndex
 from ledger.store import Store
 from node import serving, wire
+from node.agenda import Agenda
 from node.allowance import BYTES_PER_MS, SIGNATURE_MS, Allowance
 from node.chain import Chain
 from node.intake import STATELESS, Intake
@@ -79,9 +80,9 @@ class Machine:
         self._allowance = Allowance()
         self._admissions = Allowance()
         self._now = Now(0, 0)
-        self._pending = False
         self._view = (0, 0)
         self._expire_ms = 0
+        self._agenda = Agenda(chain)
         self._held: deque[tuple[int, Submitted]] = deque()
 
     def handle(self, event: NodeEvent, now: Now) -> list[Output]:
@@ -262,18 +263,21 @@ class Machine:
             self.interpreter.run(Work(pending=True, overdue=True))
 
     def _update_work(self) -> None:
-        """Tell the core when waiting transactions appear or are gone, or a view begins."""
-        pending = len(self.mempool) > 0
+        """Tell the core when there is a reason for a block, or none any more, or a view begins."""
+        pending = self._pending_work()
         replica = self.core.replica
         view = (replica.epoch, replica.view)
         if view != self._view:
             self._view = view
             self.mempool.excuse(self._now.mono_ms)
-        while pending != self._pending:
-            self._pending = pending
+        while pending != replica.work_pending:
             self.interpreter.run(Work(pending=pending, overdue=False))
             # A single validator has committed it by now: the core must not think that more waits.
-            pending = len(self.mempool) > 0
+            pending = self._pending_work()
+
+    def _pending_work(self) -> bool:
+        """Whether there is a reason for a block."""
+        return len(self.mempool) > 0 or self._agenda.is_due(self._now.mono_ms)
 
 
 def _signatures(message: messages.Message) -> int:

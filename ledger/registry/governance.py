@@ -202,6 +202,12 @@ def _enqueue(draft: Draft, height: int, name: str) -> None:
     draft.put(QUEUE_KEY, canonical.encode([[item.height, item.id] for item in queue]))
 
 
+def next_effect(state: Reader) -> int | None:
+    """Height of the block in which the next accepted proposal takes effect, if one waits."""
+    queue = _read_queue(state)
+    return queue[0].height if queue else None
+
+
 def take_effect(draft: Draft, height: Height) -> list[str]:
     """At the start of a block: do what is due at its height. Ids of what was done."""
     queue = _read_queue(draft)

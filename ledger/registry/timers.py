@@ -28,17 +28,29 @@ def due(state: State, now: int, limit: int) -> list[tuple[int, str, str]]:
     return due_from(state.scan(TIMER_TABLE), now, limit)
 
 
+def first(state: State) -> tuple[int, str, str] | None:
+    """(due, record, name) of the timer that fires next, if any waits."""
+    for key, _ in state.scan(TIMER_TABLE):
+        return _parsed(key)
+    return None
+
+
+def _parsed(key: bytes) -> tuple[int, str, str]:
+    """(due, record, name) of a row's key."""
+    record, _, name = key[9:].decode("ascii").partition("\x00")
+    return int.from_bytes(key[1:9], "big"), record, name
+
+
 def due_from(
     rows: Iterator[tuple[bytes, bytes]], now: int, limit: int
 ) -> list[tuple[int, str, str]]:
     """(due, record, name) of the first of these rows of the table that are due at `now`."""
     found: list[tuple[int, str, str]] = []
     for key, _ in rows:
-        at = int.from_bytes(key[1:9], "big")
-        if at > now or len(found) == limit:
+        row = _parsed(key)
+        if row[0] > now or len(found) == limit:
             break
-        record, _, name = key[9:].decode("ascii").partition("\x00")
-        found.append((at, record, name))
+        found.append(row)
     return found
 
 
