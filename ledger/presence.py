@@ -29,8 +29,7 @@ class Presence:
         self._shared: set[int] = set()
         """Hashes that came twice. They may be two keys', so they outlive the deletion of one."""
         for key in keys:
-            self._add(key)
-            if self._hashes is None:  # the rest would be read for nothing
+            if not self._add(key):  # the rest would be read for nothing
                 break
 
     def lacks(self, key: bytes) -> bool:
@@ -49,12 +48,14 @@ class Presence:
             elif hash(key) not in self._shared:
                 self._hashes.discard(hash(key))
 
-    def _add(self, key: bytes) -> None:
+    def _add(self, key: bytes) -> bool:
+        """False when there are too many rows to know them."""
         if self._hashes is None:
-            return
+            return False
         known = hash(key)
         if known in self._hashes:
             self._shared.add(known)
         self._hashes.add(known)
         if len(self._hashes) + len(self._shared) > self._rows_max:
             self._hashes, self._shared = None, set()
+        return self._hashes is not None

@@ -117,10 +117,12 @@ def test_a_store_that_contradicts_itself_is_damaged(
 
 def test_a_lost_body_and_another_genesis_are_damage(grown: Grown) -> None:
     store = copied(grown)
-    store.stage(Archive.no_body_rows(4, grown.chain.block_hash))
+    below = grown.chain.archive.block_hash(3)
+    assert below is not None
+    store.stage(Archive.no_body_rows(3, below))
     chain = Chain(store, grown.kit.genesis, Ed25519Verifier())
     with pytest.raises(StoreDamaged):
-        chain.archive.block(4)
+        chain.archive.block(3)
     with pytest.raises(StoreDamaged):
         Chain(copied(grown), make_genesis(4, name="other").genesis, Ed25519Verifier())
 
