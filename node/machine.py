@@ -41,9 +41,9 @@ from p2p.wire import BLOCKS, CONSENSUS, TRANSACTIONS, Fault, PeerFault
 
 EXPIRE_EVERY_MS = 1_000
 HOLD_MS = 1_000
-"""A client's transactions wait at most this long for their answer."""
+"""A client's batch waits at most this long for its answer."""
 HELD_MAX = 64
-"""Submissions that wait for their answer at once."""
+"""Batches that wait for their answer at once."""
 OFFER_AGE_MS = 1_000
 """Transactions that wait this long are offered to every peer again."""
 
@@ -54,7 +54,7 @@ class Patience:
 
     request_ms: int = 4_000
     admit_below: int = 4_000
-    """Waiting transactions, two full blocks, from which on clients wait for their answers."""
+    """Waiting transactions, two full blocks, from which on batches wait for their answers."""
 
 
 class Machine:
@@ -98,6 +98,8 @@ class Machine:
                 self.interpreter.catch_up()
             case PeerDown(peer):
                 self.gossip.peer_down(peer)
+            case Submitted(transactions, ticket) if len(transactions) == 1:
+                self._submitted(transactions, ticket)  # somebody sits and waits for it
             case Submitted():
                 self._held.append((now.mono_ms, event))
             case Tick():
@@ -218,7 +220,7 @@ class Machine:
     # ----- clients and time
 
     def _admit_held(self) -> None:
-        """Answer clients as fast as blocks are made. Who waits for the answer sends no more; a pool
+        """Answer batches as fast as blocks are made. Who waits for the answer sends no more; a pool
         filled to the brim would refuse what it has parsed, again and again."""
         while self._held:
             since_ms, event = self._held[0]

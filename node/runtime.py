@@ -66,6 +66,10 @@ class Observer(Protocol):
         ...
 
 
+class Stopped(Exception):
+    """The runtime stopped before it could answer."""
+
+
 class SafetyStop(Exception):
     """The machine refuses to go on. Exit code 78."""
 
@@ -109,7 +113,8 @@ class Runtime:
             self._tick.cancel()
         self._events.clear()
         for future in self._tickets.values():
-            future.cancel()
+            if not future.done():
+                future.set_exception(Stopped())
         self._tickets.clear()
         if not self.stopped.done():
             self.stopped.set_result(None)
@@ -124,7 +129,9 @@ class Runtime:
             self._loop.call_soon(self._turn)
 
     async def submit(self, transactions: Sequence[bytes]) -> tuple[Outcome, ...]:
-        """Offer a client's transactions; the outcome of each, in order."""
+        """Offer a client's transactions; the outcome of each, in order. Raises Stopped."""
+        if self.stopped.done():
+            raise Stopped
         self._next_ticket += 1
         future: asyncio.Future[tuple[Outcome, ...]] = self._loop.create_future()
         self._tickets[self._next_ticket] = future

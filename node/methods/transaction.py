@@ -13,6 +13,7 @@ from node import receipts
 from node.jsonrpc import LIMIT, NOT_FOUND, TX_REJECTED, UNAVAILABLE, Method, RpcError
 from node.methods.parameters import ById, CompactJws, HashHex, Params, at, txid_of
 from node.outputs import Outcome
+from node.runtime import Stopped
 from node.service import NodeService
 
 LIMIT_REASONS = frozenset({"MEMPOOL_FULL", "MEMPOOL_QUOTA"})
@@ -67,12 +68,16 @@ class _Transactions:
 
     async def _offer(self, raws: list[bytes]) -> tuple[Outcome, ...]:
         service = self._service
+        stopping = RpcError(UNAVAILABLE, "STOPPING", "the node is stopping", retryable=True)
         if service.stopping or service.runtime is None:
-            raise RpcError(UNAVAILABLE, "STOPPING", "the node is stopping", retryable=True)
+            raise stopping
         if service.syncing:
             detail = f"the node is {service.behind} blocks behind; ask another one"
             raise RpcError(UNAVAILABLE, "SYNCING", detail, retryable=True)
-        return await service.runtime.submit(raws)
+        try:
+            return await service.runtime.submit(raws)
+        except Stopped:
+            raise stopping from None
 
     async def submit(self, params: Submit) -> dict[str, Any]:
         """Admit one transaction: signature, key, chain, expiry and replay are checked here."""

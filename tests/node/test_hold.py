@@ -10,11 +10,11 @@ from node.outputs import Answer, Output, Submitted, Tick
 from tests.chain import document
 from tests.node.small_net import Net
 
-BELOW = 3
+BELOW = 5
 
 
 def _net(monkeypatch: pytest.MonkeyPatch) -> Net:
-    """A started network whose member 0 holds its clients from the third transaction on."""
+    """A started network whose member 0 holds batches while five transactions wait."""
     net = Net()
     net.start()
     net.settle()
@@ -25,8 +25,9 @@ def _net(monkeypatch: pytest.MonkeyPatch) -> Net:
 
 
 def _submit(net: Net, ticket: int) -> list[Output]:
-    raw = net.kit.sign("agency-0", f"jti-{ticket}", [document()])
-    return net.post(net.nodes[0], Submitted((raw,), ticket))
+    """A batch of two."""
+    raws = [net.kit.sign("agency-0", f"jti-{ticket}-{n}", [document()]) for n in range(2)]
+    return net.post(net.nodes[0], Submitted(tuple(raws), ticket))
 
 
 def _answered(outputs: list[Output]) -> list[int]:
@@ -39,7 +40,7 @@ def test_who_comes_when_many_wait_is_answered_after_the_next_block(
     net = _net(monkeypatch)
     answers = [_answered(_submit(net, ticket)) for ticket in range(6)]
     assert answers == [[0], [1], [2], [], [], []]
-    assert len(net.nodes[0].machine.mempool) == BELOW
+    assert len(net.nodes[0].machine.mempool) == 6
     late: list[int] = []
     original = net.post
 
@@ -55,7 +56,7 @@ def test_who_comes_when_many_wait_is_answered_after_the_next_block(
     assert late == [3, 4, 5], "in the order in which they came"
     assert len(net.nodes[0].machine.mempool) == 0
     state = net.nodes[0].machine.chain
-    assert sum(len(state.archive.entries(height)) for height in range(1, state.height + 1)) == 6
+    assert sum(len(state.archive.entries(height)) for height in range(1, state.height + 1)) == 12
 
 
 def test_nobody_waits_longer_than_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,3 +75,11 @@ def test_few_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "HELD_MAX", 2)
     answers = [_answered(_submit(net, ticket)) for ticket in range(7)]
     assert answers == [[0], [1], [2], [], [], [3], [4]]
+
+
+def test_a_single_transaction_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = _net(monkeypatch)
+    for ticket in range(4):
+        _submit(net, ticket)
+    raw = net.kit.sign("agency-0", "alone", [document()])
+    assert _answered(net.post(net.nodes[0], Submitted((raw,), 9))) == [9]
