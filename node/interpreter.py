@@ -21,6 +21,7 @@ from ledger.certificate import Certificate, Phase
 from ledger.crypto import sha256
 from ledger.executor import BlockInvalid, Execution
 from ledger.ids import BlockHash, Height, TxId, View
+from ledger.parameters import Parameters
 from ledger.store import Store
 from node import wire
 from node.bodies import ASK_AGAIN_MS, Bodies, Incomplete, Wanted
@@ -254,15 +255,12 @@ class Interpreter:
     def _commit(self, candidate: Candidate, certificate: Certificate, *, local: bool) -> None:
         chain = self._chain
         epoch = chain.epoch
+        full = _nearly_full(candidate, chain.parameters)  # of what it obeyed, not what it voted
         self._drop_losers(candidate)
         chain.commit(candidate, certificate)
         execution = candidate.execution
         self._intake.committed(candidate.transactions, _keys_changed(execution))
-        full = (
-            len(candidate.transactions) * 2 > chain.parameters.block_transactions_max
-            or execution.cost * 2 > chain.parameters.block_cost_max
-        )
-        if full or (len(candidate.block.transactions) and self._nearly_full(candidate.block)):
+        if full:
             self._intake.mempool.excuse(self.now.mono_ms)
         self._bodies.forget(chain.height)
         for data in candidate.block.evidence:
@@ -307,10 +305,6 @@ class Interpreter:
         for said in statements + list(replica.own_proposals.values()):
             if said.height == winner.header.height and said.block_hash != winner.block_hash:
                 self._store.stage(self._chain.archive.no_body_rows(said.height, said.block_hash))
-
-    def _nearly_full(self, block: Block) -> bool:
-        size = sum(len(raw) for raw in block.transactions)
-        return size * 2 > self._chain.parameters.block_bytes_max
 
     def _sign_checkpoint(self) -> None:
         chain, replica = self._chain, self._core.replica
@@ -388,6 +382,16 @@ class Interpreter:
             self._evidence[data] = None
         self._store.stage({b"a" + sha256(data): data})
         self.out.append(Accused(evidence.kind, member))
+
+
+def _nearly_full(candidate: Candidate, rules: Parameters) -> bool:
+    """Whether a block leaves less than half of what `rules` allow: what waits is nobody's fault."""
+    size = sum(len(raw) for raw in candidate.block.transactions)
+    return (
+        len(candidate.transactions) * 2 > rules.block_transactions_max
+        or candidate.execution.cost * 2 > rules.block_cost_max
+        or size * 2 > rules.block_bytes_max
+    )
 
 
 def _keys_changed(execution: Execution) -> bool:

@@ -279,7 +279,10 @@ class Machine:
 
     def _pending_work(self) -> bool:
         """Whether there is a reason for a block."""
-        return len(self.mempool) > 0 or self._agenda.is_due(self._now.mono_ms)
+        if len(self.mempool):
+            return True
+        replica = self.core.replica
+        return self._agenda.is_due(self._now, leads=replica.leads(replica.next_height))
 
 
 def _signatures(message: messages.Message) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ledger import canonical
 from ledger.registry.definition import Aggregate, Definition, Type, loaded
+from ledger.registry.evaluate import Meter
 from ledger.registry.fields import Field, ListField
 from ledger.state import Draft, Reader
 
 ACTIVE = "active"
 SUSPENDED = "suspended"
+DEFINITION_BYTES_PER_UNIT: Final = 64
+"""Of a definition that is searched for a role, for one unit of cost."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -178,14 +181,19 @@ def version_problem(state: Reader, name: str, version: int) -> str:
     return "" if str(version) in service.versions else "VERSION_UNKNOWN"
 
 
-def role_problem(state: Reader, name: str, role: str) -> str:
-    """SERVICE_UNKNOWN, or ROLE_UNKNOWN when no version of the service has the role, or empty."""
+def role_problem(state: Reader, name: str, role: str, meter: Meter) -> str:
+    """SERVICE_UNKNOWN, or ROLE_UNKNOWN when no version of the service has the role, or empty.
+
+    Versions are many after some years, and each is paid for: the newest one comes first. Raises
+    ExpressionRefused.
+    """
     service = find_service(state, name)
     if service is None:
         return "SERVICE_UNKNOWN"
-    for row in service.versions.values():
-        data = state.get(definition_key(row.hash))
-        assert data is not None, row.hash
+    for version in sorted(service.versions, key=int, reverse=True):
+        data = state.get(definition_key(service.versions[version].hash))
+        assert data is not None, (name, version)
+        meter.spend(len(data) // DEFINITION_BYTES_PER_UNIT)
         if role in _load(data).definition.roles:
             return ""
     return "ROLE_UNKNOWN"

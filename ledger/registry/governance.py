@@ -24,6 +24,8 @@ QUEUE_KEY: Final = b"gov/queue"
 OPEN_SECONDS_MAX: Final = 90 * 86_400
 OPEN_MAX: Final = 16
 """Open proposals of one agency."""
+BYTES_PER_UNIT: Final = 64
+"""Of a proposal that is voted on or withdrawn, for one unit of cost: it is parsed and written."""
 EXPIRED_PER_BLOCK_MAX: Final = 64
 EXPIRY_TABLE: Final = b"g"
 OPEN, ACCEPTED, DONE, FAILED = "open", "accepted", "done", "failed"
@@ -120,10 +122,15 @@ def _check_member(act: Act, validators: ValidatorSet) -> None:
 
 
 def _find_open(act: Act, name: str) -> Proposal:
-    """Raises Refused: PROPOSAL_UNKNOWN, PROPOSAL_CLOSED."""
-    proposal = find(act.draft, name)
-    if proposal is None:
+    """Raises Refused: PROPOSAL_UNKNOWN, PROPOSAL_CLOSED, EXPRESSION_COST."""
+    value = act.draft.get(proposal_key(name))
+    if value is None:
         raise Refused("PROPOSAL_UNKNOWN")
+    try:  # one member may vote on a large definition again and again, however it goes out
+        act.meter.spend(len(value) // BYTES_PER_UNIT)
+    except ExpressionRefused as refused:
+        raise Refused(refused.reason) from None
+    proposal = _proposal.decode(value)
     if proposal.status != OPEN or act.now >= proposal.until:
         raise Refused("PROPOSAL_CLOSED")
     return proposal
@@ -132,7 +139,7 @@ def _find_open(act: Act, name: str) -> Proposal:
 def propose(act: Act, validators: ValidatorSet, proposal: Proposal) -> dict[str, Any]:
     """Open a proposal; its proposer accepts it. Raises Refused."""
     _check_member(act, validators)
-    if find(act.draft, proposal.id) is not None:
+    if act.draft.has(proposal_key(proposal.id)):
         raise Refused("PROPOSAL_EXISTS")
     if not act.now < proposal.until <= act.now + OPEN_SECONDS_MAX:
         raise Refused("UNTIL_OUT_OF_RANGE")

@@ -42,7 +42,7 @@ def _definition(body: _Body) -> tuple[Definition | None, str]:
     return definition, ""
 
 
-def _activation(state: Reader, body: _Body) -> str:
+def _activation(state: Reader, body: _Body, meter: Meter) -> str:
     definition, problem = _definition(body)
     return problem if definition is None else catalogue.activation_problem(state, definition)
 
@@ -52,7 +52,7 @@ def _activate(draft: Draft, body: _Body, height: Height) -> str:
     return problem if definition is None else catalogue.activate(draft, definition, height)
 
 
-def _status(state: Reader, body: _Body) -> str:
+def _status(state: Reader, body: _Body, meter: Meter) -> str:
     fits = _is(body, service=str, version=int) and CODE.fullmatch(body["service"]) is not None
     if not fits:
         return "want service and version"
@@ -67,7 +67,7 @@ def _resume(draft: Draft, body: _Body, height: Height) -> str:
     return catalogue.set_status(draft, body["service"], body["version"], catalogue.ACTIVE)
 
 
-def _migration(state: Reader, body: _Body) -> str:
+def _migration(state: Reader, body: _Body, meter: Meter) -> str:
     fits = _is(body, service=str, source=int, target=int)
     if not fits or CODE.fullmatch(body["service"]) is None:
         return "want service, source and target"
@@ -78,14 +78,14 @@ def _migrate(draft: Draft, body: _Body, height: Height) -> str:
     return catalogue.migrate(draft, body["service"], body["source"], body["target"])
 
 
-def _root(state: Reader, body: _Body) -> str:
+def _root(state: Reader, body: _Body, meter: Meter) -> str:
     fits = _is(body, role=str, party=str) and PARTY_ID.fullmatch(body["party"]) is not None
     if not fits or _ROLE.fullmatch(body["role"]) is None:
         return "want role and party"
     if find_party(state, body["party"]) is None:
         return "PARTY_UNKNOWN"
     service, _, role = body["role"].partition(".")
-    return catalogue.role_problem(state, service, role)
+    return catalogue.role_problem(state, service, role, meter)
 
 
 def _name_root(draft: Draft, body: _Body, height: Height) -> str:
@@ -114,7 +114,7 @@ def _changed(state: Reader, body: _Body) -> tuple[parameters.Parameters | None, 
     return made, ""
 
 
-def _parameters(state: Reader, body: _Body) -> str:
+def _parameters(state: Reader, body: _Body, meter: Meter) -> str:
     return _changed(state, body)[1]
 
 
@@ -126,7 +126,7 @@ def _set_parameters(draft: Draft, body: _Body, height: Height) -> str:
 
 
 _KINDS: Final[
-    dict[str, tuple[Callable[[Reader, _Body], str], Callable[[Draft, _Body, Height], str]]]
+    dict[str, tuple[Callable[[Reader, _Body, Meter], str], Callable[[Draft, _Body, Height], str]]]
 ] = {
     "activate": (_activation, _activate),
     "suspend": (_status, _suspend),
@@ -145,7 +145,7 @@ def problem(state: Reader, kind: str, body: _Body, meter: Meter) -> str:
         return f"kind: want one of {', '.join(_KINDS)}"
     # A definition is taken apart node by node, unless it is too large to be one.
     meter.spend(min(len(canonical.encode(body)), DEFINITION_BYTES_MAX) // 8)
-    return known[0](state, body)
+    return known[0](state, body, meter)
 
 
 def perform(draft: Draft, kind: str, body: _Body, height: Height) -> str:

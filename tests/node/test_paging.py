@@ -93,10 +93,11 @@ class Node:
             }
         )
 
-    def activate(self) -> None:
-        made = canonical.decode(definition(PAIR).encode())
-        self.propose("service", "activate", {"definition": made})
-        vote = {"op": "gov.vote", "proposal": "service", "accept": True}
+    def activate(self, name: str = "odd") -> None:
+        source = PAIR.replace("odd", name)
+        made = canonical.decode(definition(source).encode())
+        self.propose(f"service-{name}", "activate", {"definition": made})
+        vote = {"op": "gov.vote", "proposal": f"service-{name}", "accept": True}
         for agency in ("agency-1", "agency-2"):
             self.run(vote, party=agency)
         self.grown.block()
@@ -152,6 +153,20 @@ def test_proposals_in_pages(node: Node) -> None:
     node.run({"op": "gov.withdraw", "proposal": "p1"})
     shown = node.call("gov_get", proposal="p1")["proposal"]
     assert (shown["status"], shown["body"]) == ("withdrawn", None)
+
+
+def test_services_in_pages(node: Node) -> None:
+    names = ["even", "odd", "odd-2", "prime", "zero"]
+    for name in reversed(names):
+        node.activate(name)
+    pages = node.pages("service_list", limit=2)
+    assert [[item["service"] for item in page] for page in pages] == [
+        names[:2],
+        names[2:4],
+        names[4:],
+    ]
+    assert all(item["current"] == 1 for page in pages for item in page)
+    assert len(node.call("service_list")["items"]) == len(names)
 
 
 def test_a_list_that_changes_shows_each_record_that_stayed_once(node: Node) -> None:
@@ -241,6 +256,8 @@ def test_deadlines_in_pages(node: Node) -> None:
         ("record_history", {"id": "ID"}, "0:x"),
         ("gov_list", {}, "0:a/b"),
         ("gov_list", {}, "0:"),
+        ("service_list", {}, "0:A"),
+        ("service_list", {}, "0:"),
         ("task_list", {"party": "agency-0"}, "0:odd-box/0"),
         ("deadline_list", {}, "0:5/odd-box/ring"),
     ],
