@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import msgspec
+
+from node.forms import in_words
 
 OK = 0
 NEGATIVE = 1
@@ -18,6 +22,8 @@ KEY = 7
 CONFIG = 64
 INTERNAL = 70
 TEMPORARY = 75
+CLOSED = 141
+"""The output was closed: what a shell says of a program that SIGPIPE ended."""
 
 
 class CommandError(Exception):
@@ -34,34 +40,44 @@ class CommandError(Exception):
 def succeed(data: Any, text: str, *, as_json: bool) -> None:
     """Print a result on standard output."""
     if as_json:
-        sys.stdout.write(_json({"ok": True, "data": data}))
+        _write(sys.stdout, _json({"ok": True, "data": data}))
     elif text:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+        _write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
 
 def fail(error: CommandError, program: str, *, as_json: bool) -> NoReturn:
     """Print a failure and leave with its code: JSON on standard output, text on standard error."""
+    message = in_words(error.message)
     if as_json:
         body = {
             "code": error.code,
             "reason": error.reason,
-            "message": error.message,
+            "message": message,
             "hint": error.hint,
         }
-        sys.stdout.write(_json({"ok": False, "error": body}))
-        sys.stdout.flush()
+        _write(sys.stdout, _json({"ok": False, "error": body}))
     else:
-        sys.stderr.write(f"{program}: {error.message} ({error.reason})\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        named = re.search(rf"\b{re.escape(error.reason)}\b", message) is not None
+        told = message if named else f"{message} ({error.reason})"
+        hint = f"hint: {error.hint}\n" if error.hint else ""
+        _write(sys.stderr, f"{program}: {told}\n{hint}")
     raise SystemExit(error.code)
 
 
 def progress(text: str) -> None:
     """A line for people on standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write and flush; a reader that has gone, as `head` does, ends the command without a word."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end: that goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(CLOSED) from None
 
 
 def _json(value: Any) -> str:

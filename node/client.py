@@ -22,14 +22,18 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _by_environment = urllib.request.build_opener()
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """The environment's proxy is for other hosts; it cannot reach a node of this one."""
+def is_local(url: str) -> bool:
+    """Whether a URL is of this machine."""
     host = urlsplit(url).hostname or ""
     try:
-        local = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        local = host == "localhost"
-    return _direct if local else _by_environment
+        return host == "localhost"
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """The environment's proxy is for other hosts; it cannot reach a node of this one."""
+    return _direct if is_local(url) else _by_environment
 
 
 class Unreachable(Exception):
@@ -69,8 +73,10 @@ def call_once(url: str, method: str, params: dict[str, Any], seconds: float = 15
 class Client:
     """Calls the first of several nodes that answers."""
 
-    def __init__(self, urls: tuple[str, ...]) -> None:
+    def __init__(self, urls: tuple[str, ...], remedy: str = "") -> None:
+        """`remedy` says what to type when none of them answers."""
         self.urls = urls
+        self.remedy = remedy
 
     def call(self, method: str, params: dict[str, Any] | None = None, seconds: float = 15) -> Any:
         """The result. Raises CommandError with the documented exit code."""
@@ -90,5 +96,5 @@ class Client:
             UNREACHABLE,
             "UNREACHABLE",
             "no node answers: " + "; ".join(failures),
-            "is it running? try: munimentd status --home DIR",
+            self.remedy,
         )

@@ -8,13 +8,16 @@ from node import answers
 from node.commands import (
     approval,
     chain,
+    commitment,
     document,
     doing,
     governance,
     identity,
     profile,
     receipt,
+    record,
     service,
+    task,
     transaction,
 )
 from node.commands.context import JsonOption
@@ -35,8 +38,9 @@ app.add_typer(document.app, name="document")
 app.add_typer(service.app, name="service")
 app.add_typer(governance.app, name="gov")
 app.command("do")(doing.do)
-app.add_typer(doing.task_app, name="task")
-app.add_typer(doing.record_app, name="record")
+app.add_typer(task.app, name="task")
+app.add_typer(record.app, name="record")
+app.command("commit")(commitment.commit)
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(chain.proof_app, name="proof")
 app.add_typer(chain.block_app, name="block")

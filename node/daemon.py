@@ -148,7 +148,10 @@ def open_node(home: Home, config: Config) -> Node:
         genesis = Genesis.decode(home.genesis.read_bytes())
         genesis.check()
     except FileNotFoundError:
-        raise ConfigError(f"{home.genesis} is missing") from None
+        detail = (
+            f"{home.genesis} is missing; all members have the same: docs/operations/founding.md"
+        )
+        raise ConfigError(detail) from None
     except ValueError as error:
         raise ConfigError(f"{home.genesis}: {error}") from None
     signer = Ed25519Signer(read_key_seed(home.vote_key, "vote-ed25519"))

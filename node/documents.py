@@ -21,6 +21,7 @@ COMMITMENT_DOMAIN = b"muniment-commitment-v1\n"
 SUFFIX = ".receipt.json"
 PENDING_SUFFIX = ".receipt.pending.json"
 CHUNK = 1 << 20
+SALT_BYTES = 32
 
 
 class DocumentReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +51,22 @@ def file_digest(path: Path) -> bytes:
 def commitment(salt: bytes, digest: bytes) -> str:
     """What the chain sees: SHA-256 over domain, 32-byte salt and the file's SHA-256, hex."""
     return sha256(COMMITMENT_DOMAIN + salt + digest).hex()
+
+
+class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """FILE.commitment.json: what opens a commitment that stands in some field."""
+
+    v: int
+    file: str
+    sha256: str
+    salt: str
+    commitment: str
+
+
+def file_commitment(path: Path) -> Commitment:
+    """A commitment of a file under a new salt. Raises CommandError when it cannot be read."""
+    digest, salt = file_digest(path), secrets.token_bytes(SALT_BYTES)
+    return Commitment(1, path.name, digest.hex(), salt.hex(), commitment(salt, digest))
 
 
 class PendingReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +125,7 @@ class Registration:
     def __init__(self, path: Path, kind: str, title_code: str) -> None:
         self.path = path
         self.digest = file_digest(path)
-        self.salt = secrets.token_bytes(32)
+        self.salt = secrets.token_bytes(SALT_BYTES)
         self.commitment = commitment(self.salt, self.digest)
         self.kind = kind
         self.title_code = title_code
@@ -164,21 +181,23 @@ class Registration:
         return pending
 
 
-def check_salt(document: DocumentReceipt) -> None:
+def check_salt(document: DocumentReceipt | Commitment) -> None:
     """Raises CommandError (exit 1) unless salt and digest open the commitment: no file needed."""
     try:
         salt, digest = bytes.fromhex(document.salt), bytes.fromhex(document.sha256)
     except ValueError:
         salt = digest = b""
-    if document.v != 1 or commitment(salt, digest) != document.commitment:
+    sizes = (len(salt), len(digest)) == (SALT_BYTES, 32)
+    if document.v != 1 or not sizes or commitment(salt, digest) != document.commitment:
         detail = "salt and SHA-256 do not open the commitment"
         raise CommandError(NEGATIVE, "COMMITMENT_MISMATCH", detail)
 
 
-def check_document(document: DocumentReceipt, path: Path) -> None:
-    """Raises CommandError (exit 1) unless `path` is the file whose commitment is in the receipt."""
+def check_document(document: DocumentReceipt | Commitment, path: Path) -> None:
+    """Raises CommandError (exit 1) unless `path` is the file that was committed to."""
     if file_digest(path).hex() != document.sha256:
-        detail = f"{path} is not the registered file: its content changed"
+        known = "registered" if isinstance(document, DocumentReceipt) else "committed"
+        detail = f"{path} is not the {known} file: its content changed"
         raise CommandError(NEGATIVE, "FILE_CHANGED", detail)
 
 

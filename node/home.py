@@ -49,6 +49,10 @@ class Home:
         return self.path / "genesis.json"
 
     @property
+    def member(self) -> Path:
+        return self.path / "member.json"
+
+    @property
     def keys(self) -> Path:
         return self.path / "keys"
 

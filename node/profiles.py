@@ -12,7 +12,7 @@ import msgspec
 from ledger.genesis import Genesis
 from ledger.jwk import PrivateJwk
 from node.answers import KEY, NOT_FOUND, USAGE, CommandError
-from node.client import Client
+from node.client import Client, is_local
 from node.home import write_replacing
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
@@ -33,7 +33,25 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def client(self) -> Client:
         """Calls the profile's nodes in order."""
-        return Client(self.rpc)
+        return Client(self.rpc, self._remedy())
+
+    def _remedy(self) -> str:
+        """What to type when no node answers: test networks are this user's to start."""
+        if not all(is_local(url) for url in self.rpc):
+            name, urls = self.name, " ".join(f"--rpc {url}" for url in self.rpc)
+            other = f"muniment profile add {name} --rpc URL --genesis FILE"
+            return f"asked were {urls}; to ask another node: {other}"
+        # A test network keeps its clients' keys in a folder beside its info file.
+        folder = Path(self.jwk_file).parent.parent if self.jwk_file else Path()
+        if not self.jwk_file or not (folder / "net.json").is_file():
+            other = "of a node of its own: munimentd status --home HOME"
+            return f"a test network: munimentd testnet status --home FOLDER; {other}"
+        try:
+            count = len(msgspec.json.decode((folder / "net.json").read_bytes())["nodes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            count = 4
+        start = f"munimentd testnet up --validators {count} --home {folder} --detach"
+        return f"munimentd testnet status --home {folder}; to start it again: {start}"
 
     def key(self) -> PrivateJwk:
         """The signing key. Raises CommandError with exit code 7."""

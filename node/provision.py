@@ -45,6 +45,8 @@ class Ports:
     metrics: int
     advertised: str = ""
     """Host name in the genesis document; empty means `host`."""
+    p2p_host: str = ""
+    """Where peers are listened for, when not at `host` like clients."""
 
     @property
     def address(self) -> str:
@@ -70,7 +72,7 @@ def init_home(home: Home, name: str, chain_name: str, ports: Ports) -> MemberKey
     write_replacing(home.transport_certificate, certificate)
     values: dict[str, dict[str, Any]] = {
         "node": {"name": name},
-        "p2p": {"listen": f"{ports.host}:{ports.p2p}"},
+        "p2p": {"listen": f"{ports.p2p_host or ports.host}:{ports.p2p}"},
         "rpc": {"listen": f"{ports.host}:{ports.rpc}"},
         "metrics": {"listen": f"{ports.host}:{ports.metrics}"},
     }

@@ -122,6 +122,7 @@ class TestNet:
         """Provision homes, keys and genesis. Raises CommandError when one is there already."""
         if self.info_path.exists():
             raise CommandError(USAGE, "NETWORK_EXISTS", f"{self.folder} holds a network already")
+        self._check_empty()
         if not 1 <= validators <= VALIDATORS_MAX:
             detail = f"want 1 to {VALIDATORS_MAX} validators, got {validators}"
             raise CommandError(USAGE, "VALIDATORS_OUT_OF_RANGE", detail)
@@ -149,6 +150,18 @@ class TestNet:
         )
         self.save(info)
         return info
+
+    def _check_empty(self) -> None:
+        """A folder of somebody else's stays as it is. Raises CommandError."""
+        if not self.folder.exists():
+            return
+        found = sorted(self.folder.iterdir()) if self.folder.is_dir() else [self.folder]
+        if found:
+            what = "is not empty" if self.folder.is_dir() else "is a file"
+            detail = f"{self.folder} {what} and holds no test network ({found[0].name}"
+            detail += f" and {len(found) - 1} more); nothing was touched"
+            hint = "name a folder that is empty or not there yet: --home FOLDER"
+            raise CommandError(USAGE, "FOLDER_NOT_EMPTY", detail, hint)
 
     def up(self, validators: int, info_file: Path | None) -> Info:
         """Provision unless it was done before, start every node, wait until all agree."""

@@ -314,7 +314,7 @@ def compile_source(source: Source) -> tuple[Definition | None, list[Problem]]:
         path = _path_of(str(error))
         return None, [Problem(source.line(path), path, str(error))]
     problems = [
-        Problem(source.line(where), where, message)
+        Problem(source.line(where), where, _explained(message))
         for where, message in ((_written(path), what) for path, what in check(definition))
     ]
     return (None if problems else definition), problems
@@ -329,3 +329,9 @@ def _path_of(message: str) -> tuple[str, ...]:
 def _written(path: tuple[str, ...]) -> tuple[str, ...]:
     """The path as people write it: `if` and `do` for guards and effects."""
     return tuple({"guards": "if", "effects": "do"}.get(part, part) for part in path)
+
+
+def _explained(message: str) -> str:
+    """A problem, with what a code is made of where it is about one."""
+    form = "not a code: lower-case letters, digits and inner hyphens"
+    return message.replace("not a code", form, 1) if message.startswith("not a code") else message

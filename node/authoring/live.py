@@ -16,6 +16,7 @@ from ledger.crypto import Ed25519Signer, ed25519_thumbprint
 from ledger.ids import ChainId, PartyId
 from ledger.jwk import Jwk
 from ledger.registry.definition import Definition
+from ledger.registry.governance import OPEN_MAX
 from ledger.signed_text import approval_text, possession_text
 from node.client import RpcRefusal
 
@@ -120,7 +121,17 @@ class LiveGround:
         self._govern([("activate", {"definition": canonical.decode(definition.encode())})])
 
     def _govern(self, proposals: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Propose and vote until accepted, and wait for the block of effect."""
+        """Propose and vote until accepted, and wait for the block of effect; in rounds, since an
+        agency may have so many proposals open only, those of others' making among them."""
+        waiting = list(proposals)
+        while waiting:
+            room = OPEN_MAX - int(self._value(f"gov/open/{self._founder}") or 0)
+            if room <= 0:
+                raise RuntimeError(f"{self._founder} has {OPEN_MAX} open proposals: withdraw some")
+            self._round(waiting[:room])
+            del waiting[:room]
+
+    def _round(self, proposals: Sequence[tuple[str, dict[str, Any]]]) -> None:
         opened = [self._proposal(kind, body) for kind, body in proposals]
         self._all([(self._founder, [operation]) for operation in opened])
         votes = [
@@ -266,5 +277,8 @@ class LiveGround:
     def value(self, key: str) -> Any:
         """A state value, parsed, or None."""
         self._set_up()
+        return self._value(key)
+
+    def _value(self, key: str) -> Any:
         text = self._call("state_get", key=key)["value"]
         return None if text is None else canonical.decode(text.encode("utf-8"))

@@ -6,18 +6,16 @@ in well under a second, or through JSON-RPC on a live network; the steps are the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ledger.crypto import sha256
-from node.authoring.source import Source
+from node.authoring.script import check_script, seconds
+from node.authoring.source import Problem, Source
+from node.shown import moment, written
 
 NEAR_SECONDS = 5
-_STEP_KEYS = {
-    "as", "create", "act", "approve", "revoke", "advance", "expect", "on", "name", "data", "input",
-    "refused", "pending", "note", "revision", "state", "timer", "balance", "count", "sum", "party",
-    "timers", "locked",
-}  # fmt: skip
 
 
 class ScenarioFailed(Exception):
@@ -27,6 +25,22 @@ class ScenarioFailed(Exception):
         super().__init__(f"line {line}: {message}")
         self.line = line
         self.message = message
+
+    def text(self, file: str) -> str:
+        """For people: file, line, what."""
+        return f"{file}:{self.line}: {self.message}"
+
+
+class ScenarioMalformed(ScenarioFailed):
+    """It is no scenario: nothing of it was tried."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].line, "; ".join(p.message for p in problems))
+        self.problems = problems
+
+    def text(self, file: str) -> str:
+        """A line for each problem."""
+        return "\n".join(problem.text(file) for problem in self.problems)
 
 
 class Ground(Protocol):
@@ -81,25 +95,35 @@ class Scenario:
         self.coverage = Coverage()
 
     def run(self, ground: Ground) -> Coverage:
-        """Every step in order. Raises ScenarioFailed at the first that comes out otherwise."""
+        """Every step in order. Raises ScenarioFailed at the first that comes out otherwise, and
+        ScenarioMalformed before any of them when the file is no scenario."""
+        problems = check_script(self._source)
+        if problems:
+            raise ScenarioMalformed(problems)
         value = self._source.value
         for agency, parties in (value.get("agencies") or {}).items():
-            for party in parties if isinstance(parties, list) else [parties]:
-                ground.add_party(party, agency)
+            for party in _listed(parties):
+                self._prepare(("agencies", agency), ground.add_party, party, agency)
         for role, holders in (value.get("roles") or {}).items():
-            for holder in holders if isinstance(holders, list) else [holders]:
+            for holder in _listed(holders):
                 party, _, agency = holder.partition(" in ")
-                ground.grant(f"{self._service}.{role}", party, agency or None)
+                name = f"{self._service}.{role}"
+                self._prepare(("roles", role), ground.grant, name, party, agency or None)
         for index, step in enumerate(value.get("steps") or []):
             line = self._source.line(("steps", str(index)))
             self.coverage.steps += 1
             self._step(ground, step, line)
         return self.coverage
 
+    def _prepare(self, path: tuple[str, ...], make: Callable[..., None], *given: Any) -> None:
+        """A party or a role; what the ground will not make is a mistake of the scenario."""
+        try:
+            make(*given)
+        except ValueError as error:
+            problem = Problem(self._source.line(path), path, str(error))
+            raise ScenarioMalformed([problem]) from None
+
     def _step(self, ground: Ground, step: dict[str, Any], line: int) -> None:
-        unknown = set(step) - _STEP_KEYS
-        if unknown:
-            raise ScenarioFailed(line, f"unknown: {', '.join(sorted(unknown))}")
         if "advance" in step:
             self._advance(ground, step, line)
         elif "expect" in step:
@@ -110,12 +134,10 @@ class Scenario:
             self._operate(ground, step, line, self._act(ground, step, line))
         elif "approve" in step:
             self._operate(ground, step, line, self._approve(step, line))
-        elif "revoke" in step:
+        else:
             role = f"{self._service}.{step['revoke']}"
             operation = {"op": "role.revoke", "role": role, "party": step["party"]}
             self._operate(ground, step, line, operation)
-        else:
-            raise ScenarioFailed(line, "want create, act, approve, advance, revoke or expect")
 
     # ----- operations
 
@@ -158,7 +180,7 @@ class Scenario:
             self.coverage.refused.add((*what, said))
             return
         if reason:
-            raise ScenarioFailed(line, f"refused: {reason} {result or ''}".rstrip())
+            raise ScenarioFailed(line, f"refused: {_said(reason, result)}")
         self._note(step, line, result, what)
 
     def _note(
@@ -203,7 +225,7 @@ class Scenario:
     # ----- time and expectations
 
     def _advance(self, ground: Ground, step: dict[str, Any], line: int) -> None:
-        entries = ground.advance(_seconds(step["advance"]))
+        entries = ground.advance(_time(step["advance"]))
         fired = [e for e in entries if e["kind"] == "timer"]
         for entry in fired:
             kind = self._kind(entry["record"])
@@ -216,7 +238,7 @@ class Scenario:
         wanted = step.get("timer")
         names = [entry["name"] for entry in fired]
         if wanted is not None and names != (wanted if isinstance(wanted, list) else [wanted]):
-            raise ScenarioFailed(line, f"want timers {wanted}, got {names}")
+            raise ScenarioFailed(line, f"want timers {written(wanted)}, got {written(names)}")
 
     def _expect(self, ground: Ground, step: dict[str, Any], line: int) -> None:
         record = self._record(step["expect"], line)
@@ -225,15 +247,18 @@ class Scenario:
             raise ScenarioFailed(line, f"there is no record {step['expect']}")
         if "state" in step and value["state"] != step["state"]:
             raise ScenarioFailed(line, f"want state {step['state']}, got {value['state']}")
-        written = step.get("data") or {}
-        for name, wanted in self._values(written, ground.now(), line).items():
-            if not _meets(written[name], wanted, value["data"].get(name)):
+        given = step.get("data") or {}
+        for name, wanted in self._values(given, ground.now(), line).items():
+            if not _meets(given[name], wanted, value["data"].get(name)):
                 found = value["data"].get(name)
-                raise ScenarioFailed(line, f"want {name} {wanted!r}, got {found!r}")
-        if "timers" in step and sorted(value["timers"]) != sorted(step["timers"]):
-            raise ScenarioFailed(line, f"want timers {step['timers']}, got {value['timers']}")
+                raise ScenarioFailed(line, _mismatch(name, given[name], wanted, found))
+        timers = sorted(value["timers"])
+        if "timers" in step and timers != sorted(_listed(step["timers"])):
+            detail = f"want timers {written(step['timers'])}, got {written(timers)}"
+            raise ScenarioFailed(line, detail)
         if "locked" in step and bool(value["locks"]) is not step["locked"]:
-            raise ScenarioFailed(line, f"want locked {step['locked']}, got {value['locks']}")
+            held = written(value["locks"]) if value["locks"] else "no lock"
+            raise ScenarioFailed(line, f"want locked {written(step['locked'])}, got {held}")
         self._expect_sums(ground, step, line, record)
 
     def _expect_sums(self, ground: Ground, step: dict[str, Any], line: int, record: str) -> None:
@@ -270,7 +295,7 @@ class Scenario:
         if value.startswith("$"):
             return self._record(value[1:], line)
         if value.startswith("@"):
-            return now + _seconds(value[1:])
+            return now + _time(value[1:])
         if value.startswith("#"):
             return sha256(value.encode("utf-8")).hex()
         return value
@@ -289,10 +314,23 @@ def _meets(written: Any, wanted: Any, found: Any) -> bool:
     return bool(found == wanted)
 
 
-def _seconds(value: Any) -> int:
-    """Seconds of `90`, `30s`, `5m`, `2h` or `14d`."""
-    if isinstance(value, int):
-        return value
-    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-    text = str(value)
-    return int(text[:-1]) * units[text[-1]] if text[-1] in units else int(text)
+def _mismatch(name: str, given: Any, wanted: Any, found: Any) -> str:
+    """What a field is and should be; times are told as people read them."""
+    if isinstance(given, str) and given.startswith("@"):
+        got = moment(found) if type(found) is int else written(found)
+        return f"want {name} {moment(wanted)} ({given}), got {got}"
+    if isinstance(given, str) and given.startswith(("#", "$")):
+        return f"want {name} {written(wanted)} ({given}), got {written(found)}"
+    return f"want {name} {written(wanted)}, got {written(found)}"
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list; a single one may stand alone."""
+    return value if isinstance(value, list) else [value]
+
+
+def _time(value: Any) -> int:
+    """Seconds of a duration, which was checked with the form."""
+    found = seconds(value)
+    assert found is not None, value
+    return found

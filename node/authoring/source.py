@@ -23,8 +23,9 @@ class Problem:
 
     def text(self, file: str) -> str:
         """One line for people."""
-        where = ".".join(self.path)
-        return f"{file}:{self.line}: {self.severity}: {where}: {self.message}"
+        place = f"{file}:{self.line}" if self.line else file
+        parts = (place, self.severity, ".".join(self.path), self.message)
+        return ": ".join(part for part in parts if part)
 
 
 class SourceError(ValueError):

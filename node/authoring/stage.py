@@ -140,12 +140,14 @@ class Stage:
         return self.govern("activate", {"definition": canonical.decode(definition.encode())})
 
     def grant(self, role: str, party: str, agency: str | None = None, days: int = 3_650) -> None:
-        """Give a role, by a root that governance names: the founder."""
+        """Give a role, by a root that governance names: the founder. Raises ValueError."""
         self.govern("role-root", {"role": role, "party": FOUNDER})
         until = self.time_ms // 1000 + days * 86_400
         operation = {"op": "role.grant", "role": role, "party": party, "until": until}
         entry = self.run(FOUNDER, [{**operation, "agency": agency}])
-        assert entry["status"] == "committed", entry
+        if entry["status"] != "committed":
+            who = party if agency is None else f"{party} in {agency}"
+            raise ValueError(f"{role} cannot be given to {who}: {entry['reason']}")
 
     def value(self, key: str) -> Any:
         """A state value, parsed, or None."""
@@ -172,7 +174,9 @@ class StageGround:
         self._stage = stage
 
     def add_party(self, party: str, agency: str) -> None:
-        """A party of an agency."""
+        """A party of an agency. Raises ValueError."""
+        if FOUNDER in (party, agency):
+            raise ValueError(f"{FOUNDER} is the name of who votes the service in: choose another")
         self._stage.add_party(party, agency)
 
     def grant(self, role: str, party: str, agency: str | None) -> None:

@@ -30,7 +30,8 @@ def approve(
         session = Session.open(profile)
         operation = _read(file)
         if JTI.fullmatch(jti) is None or PARTY_ID.fullmatch(iss) is None:
-            raise CommandError(answers.USAGE, "NAME_INVALID", "jti or iss is not of its form")
+            detail = "--jti: want 1 to 64 of A-Za-z0-9._-; --iss: want a party id"
+            raise CommandError(answers.USAGE, "NAME_INVALID", detail)
         bare = {k: v for k, v in operation.items() if k not in ("approvals", "recovery")}
         text = approval_text(ChainId(session.profile.chain_id), PartyId(iss), jti, index, bare)
         key = session.profile.key()

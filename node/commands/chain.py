@@ -46,19 +46,23 @@ def block_show(
 
 @block_app.command("list")
 def block_list(
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Most blocks to show.")] = 20,
+    before: Annotated[int | None, typer.Option(min=0, help="Only blocks below this one.")] = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The newest blocks."""
     with failing(as_json):
-        data = Session.open(profile).client.call("chain_listBlocks", {"limit": limit})
-        text = "\n".join(
+        asked = {"limit": limit} if before is None else {"limit": limit, "before": before}
+        data = Session.open(profile).client.call("chain_listBlocks", asked)
+        lines = [
             f"{item['height']:>8}  {item['block_hash'][:16]}  {item['transactions']:>5} tx"
             f"  proposer {item['proposer']}  view {item['view']}"
             for item in data["items"]
-        )
-        answers.succeed(data, text, as_json=as_json)
+        ]
+        if data["next_before"] is not None:
+            answers.progress(f"older ones: --before {data['next_before']}")
+        answers.succeed(data, "\n".join(lines), as_json=as_json)
 
 
 def validators(

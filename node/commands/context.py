@@ -28,7 +28,7 @@ ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="Profile to use instead of the current one.")
 ]
 TimeoutOption = Annotated[int, typer.Option(min=1, max=600, help="Seconds to wait at most.")]
-_AFTER_REFUSAL = {
+_WHAT_NEXT = {
     "ALREADY_SIGNED": "somebody else has to sign: give --profile NAME",
     "CONFLICT": "it changed meanwhile; look again: muniment record show RECORD",
     "NOT_AUTHORISED": "who signs: muniment profile show; sign as another: --profile NAME",
@@ -38,7 +38,10 @@ _AFTER_REFUSAL = {
     "PROPOSAL_CLOSED": "what became of it: muniment gov get PROPOSAL",
     "PROPOSAL_EXISTS": "choose another id; those taken: muniment gov list",
     "PROPOSAL_INVALID": "kinds and their bodies: docs/spec/registry.md, section 7",
+    "PROPOSALS_FULL": "take one back: muniment gov withdraw PROPOSAL; all of them: gov list",
     "PROPOSAL_UNKNOWN": "all proposals: muniment gov list",
+    "RECORD_UNKNOWN": "ids of a type's records: muniment record list TYPE",
+    "SERVICE_UNKNOWN": "all services: muniment service list",
     "WRONG_STATE": "where it stands: muniment record show RECORD",
 }
 
@@ -49,6 +52,7 @@ def failing(as_json: bool) -> Iterator[None]:
     try:
         yield
     except CommandError as error:
+        error.hint = error.hint or _WHAT_NEXT.get(error.reason, "")
         answers.fail(error, PROGRAM, as_json=as_json)
     except OSError as error:
         answers.fail(
@@ -112,8 +116,7 @@ class Session:
             if status["status"] in ("refused", "expired"):
                 reason = status["reason"] or "TX_EXPIRED"
                 detail = f"transaction {txid}: {reason} {self._failed(txid)}".rstrip()
-                hint = _AFTER_REFUSAL.get(reason, "")
-                raise CommandError(answers.REJECTED, reason, detail, hint)
+                raise CommandError(answers.REJECTED, reason, detail)
             if not left_ms:
                 raise CommandError(
                     answers.TIMEOUT,

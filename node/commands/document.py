@@ -9,9 +9,11 @@ import typer
 
 from ledger.crypto import sha256
 from ledger.ids import CODE, ChainId
+from ledger.modules.document import DEFINITION as DOCUMENT
 from node import answers
 from node.answers import CommandError
 from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
+from node.commands.pages import follow
 from node.documents import (
     PendingReceipt,
     Registration,
@@ -167,12 +169,21 @@ def revoke(
 
 
 @app.command("show")
-def show(record: str, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """A document's record and its history."""
+def show(
+    record: Annotated[str, typer.Argument(help="Record id.")],
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A document's record as it stands, and its history."""
     with failing(as_json):
-        data = Session.open(profile).client.call("record_history", {"id": record})
-        newest = data["versions"][-1]
+        client = Session.open(profile).client
+        newest = client.call("record_get", {"id": record})["record"]
+        if newest["def"] != DOCUMENT:
+            detail = f"{record} is a record of {newest['def']}, not a document"
+            hint = f"muniment record history {record}"
+            raise CommandError(answers.NOT_FOUND, "NO_DOCUMENT", detail, hint)
+        data = follow(client, "record_history", {"id": record}, member="versions")
         lines = [f"{newest['id']}  {newest['state']}  registered by {newest['party']}"]
         lines += [f"  seq {v['seq']}  block {v['height']}  {v['state']}" for v in data["versions"]]
         lines += [f"  attested by {a['agency']}" for a in newest["attestations"]]
-        answers.succeed(data, "\n".join(lines), as_json=as_json)
+        answers.succeed({**data, "record": newest}, "\n".join(lines), as_json=as_json)

@@ -9,10 +9,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from ledger.ids import HASH_HEX, JTI
 from node import answers
 from node.answers import CommandError
 from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
+from node.commands.pages import ITEMS_MAX, CursorOption, LimitOption, follow, told
 
+KINDS = ("activate", "suspend", "resume", "migrate", "role-root", "parameter")
+"""What members can vote (docs/spec/registry.md, section 7)."""
 app = typer.Typer(help="Proposals and votes.", no_args_is_help=True)
 
 
@@ -34,21 +38,44 @@ def _send(
 @app.command("propose")
 def propose(
     proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
-    kind: Annotated[str, typer.Option(help="suspend, resume, migrate, role-root, activate.")],
+    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}.")],
     body: Annotated[Path, typer.Option(help="JSON of the body (docs/spec/registry.md, 7).")],
-    rationale: Annotated[str, typer.Option(help="Commitment to the text of the reasons, 64 hex.")],
-    days: Annotated[int, typer.Option(min=1, max=90)] = 14,
+    rationale: Annotated[
+        str, typer.Option(help="Commitment to the text of the reasons: muniment commit FILE.")
+    ],
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long the vote is open.")] = 14,
     height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
     timeout: TimeoutOption = 30,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open a proposal; the proposer accepts it."""
+    """Open a proposal; the proposer accepts it.
+
+    What the body says, by kind:
+
+    parameter: {"parameters": {"effects_max": 96}}
+
+    role-root: {"role": "market-stall.officer", "party": "health-agency"}
+
+    suspend, resume: {"service": "market-stall", "version": 1}
+
+    migrate: {"service": "market-stall", "source": 1, "target": 2}
+
+    activate: easier with `muniment service propose`.
+    """
     with failing(as_json):
+        if kind not in KINDS:
+            detail = f"--kind {kind!r}: there are {', '.join(KINDS)}"
+            raise CommandError(answers.USAGE, "KIND_UNKNOWN", detail)
+        check_names(proposal, rationale)
         try:
             value = msgspec.json.decode(body.read_bytes())
-        except (OSError, msgspec.DecodeError) as error:
-            raise CommandError(answers.USAGE, "BODY_UNREADABLE", f"{body}: {error}") from None
+        except OSError as error:
+            detail = f"{body}: {error.strerror}"
+            raise CommandError(answers.USAGE, "BODY_UNREADABLE", detail) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            detail = f"{body} is not JSON: {error}"
+            raise CommandError(answers.USAGE, "BODY_UNREADABLE", detail) from None
     operation = {
         "op": "gov.propose",
         "proposal": proposal,
@@ -59,6 +86,17 @@ def propose(
         "until": int(time.time()) + days * 86_400,
     }
     _send(operation, profile, timeout, as_json, f"proposed {proposal}")
+
+
+def check_names(proposal: str, rationale: str) -> None:
+    """Raises CommandError unless these can be a proposal's id and the commitment to its reasons."""
+    if JTI.fullmatch(proposal) is None:
+        detail = f"{proposal!r} is no id of a proposal: want 1 to 64 of A-Za-z0-9._-"
+        raise CommandError(answers.USAGE, "PROPOSAL_ID", detail)
+    if HASH_HEX.fullmatch(rationale) is None:
+        detail = "--rationale: want a commitment, 64 lower-case hex digits"
+        hint = "make one of a text: muniment commit FILE"
+        raise CommandError(answers.USAGE, "RATIONALE_INVALID", detail, hint)
 
 
 @app.command("vote")
@@ -74,6 +112,18 @@ def vote(
     _send(operation, profile, timeout, as_json, f"voted on {proposal}")
 
 
+@app.command("withdraw")
+def withdraw(
+    proposal: Annotated[str, typer.Argument(help="Id of an open proposal of this agency.")],
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a proposal back while it is open; its proposer alone can."""
+    operation = {"op": "gov.withdraw", "proposal": proposal}
+    _send(operation, profile, timeout, as_json, f"withdrew {proposal}")
+
+
 @app.command("get")
 def get(proposal: str, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """A proposal, its votes and what became of it."""
@@ -86,12 +136,17 @@ def get(proposal: str, profile: ProfileOption = None, as_json: JsonOption = Fals
 
 
 @app.command("list")
-def list_proposals(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """All proposals."""
+def list_proposals(
+    limit: LimitOption = ITEMS_MAX,
+    cursor: CursorOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Proposals in order of id, the closed ones too; without their bodies."""
     with failing(as_json):
-        data = Session.open(profile).client.call("gov_list")
-        text = "\n".join(f"{p['id']}  {p['kind']}  {p['status']}" for p in data["items"])
-        answers.succeed(data, text, as_json=as_json)
+        data = follow(Session.open(profile).client, "gov_list", {}, limit, cursor)
+        lines = [f"{p['id']}  {p['kind']}  {p['status']}" for p in data["items"]]
+        answers.succeed(data, told(lines, data, "no proposals"), as_json=as_json)
 
 
 @app.command("grant")

@@ -40,12 +40,23 @@ def new(
 
 
 @app.command("show")
-def show(file: Path, as_json: JsonOption = False) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(help="Private JWK file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write the public JWK to.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """The public JWK and kid of a key file."""
     with failing(as_json):
         key = read_private_jwk(file)
-        data = {"kid": key.public.kid, "jwk": key.public.to_json()}
-        answers.succeed(data, key.public.kid, as_json=as_json)
+        jwk = key.public.to_json()
+        data = {"kid": key.public.kid, "jwk": jwk}
+        text = str(key.public.kid)
+        if output is not None:
+            write_new(output, msgspec.json.format(msgspec.json.encode(jwk)) + b"\n", 0o644)
+            text += f"  {output}"
+        answers.succeed(data, text, as_json=as_json)
 
 
 @app.command("register")

@@ -21,13 +21,13 @@ app = typer.Typer(help="Endpoints, identity and pinned trust.", no_args_is_help=
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the profile.")],
-    info_file: Annotated[
-        Path | None, typer.Option(help="net.json of a test network; for its own agencies.")
-    ] = None,
+    info_file: Annotated[Path | None, typer.Option(help="net.json of a test network.")] = None,
     rpc: Annotated[list[str] | None, typer.Option(help="URL of a node; may be repeated.")] = None,
     genesis: Annotated[Path | None, typer.Option(help="Trusted genesis document.")] = None,
     genesis_hash: Annotated[str | None, typer.Option(help="Trusted genesis hash, hex.")] = None,
-    party: Annotated[str | None, typer.Option(help="Party that signs.")] = None,
+    party: Annotated[
+        str | None, typer.Option(help="Party that signs; of an info file, its first agency.")
+    ] = None,
     jwk: Annotated[Path | None, typer.Option(help="Private JWK file of the party.")] = None,
     use: Annotated[bool, typer.Option("--use", help="Make it the current profile.")] = False,
     as_json: JsonOption = False,
@@ -35,7 +35,11 @@ def add(
     """Trust is pinned here: a genesis document, its hash, or a test network's info file."""
     with failing(as_json):
         if info_file is not None:
-            profile = _from_info(name, info_file, party)
+            if rpc or genesis is not None:
+                detail = "--info-file brings nodes and genesis: leave --rpc and --genesis away"
+                raise CommandError(answers.USAGE, "OPTIONS", detail)
+            profile = _from_info(name, info_file, party, jwk)
+            _check_pinned(profile.genesis_hash, genesis_hash)
         else:
             profile = _from_options(name, rpc or [], genesis, genesis_hash, party, jwk)
         store = Profiles()
@@ -52,32 +56,53 @@ def _shown(profile: Profile) -> dict[str, Any]:
     return shown
 
 
-def _from_info(name: str, path: Path, party: str | None) -> Profile:
-    """A test network's info file lies beside its genesis document, which it pins by hash."""
+def _check_pinned(found: str, pinned: str | None) -> None:
+    """Raises CommandError (exit 1) when another genesis hash was pinned than the one found."""
+    if pinned is not None and pinned != found:
+        detail = f"genesis hash: pinned {pinned}, got {found}"
+        raise CommandError(answers.NEGATIVE, "GENESIS_MISMATCH", detail)
+
+
+def _from_info(name: str, path: Path, party: str | None, jwk: Path | None) -> Profile:
+    """A test network's info file lies beside its genesis document, which it pins by hash.
+
+    Its agencies' keys lie there too; any other party brings its own.
+    """
     try:
         info = msgspec.json.decode(path.read_bytes())
         nodes, clients = info["nodes"], info["clients"]
         document = (Path(nodes[0]["home"]) / "genesis.json").read_bytes()
         genesis = Genesis.decode(document)
-    except (OSError, ValueError, KeyError, IndexError, msgspec.DecodeError) as error:
+        keys = {client["party"]: client["jwk_file"] for client in clients}
+        urls = tuple(node["rpc"] for node in nodes)
+    except OSError as error:
+        detail = f"{error.filename}: {error.strerror}"
+        hint = "a test network makes it: munimentd testnet up --home FOLDER --detach"
+        raise CommandError(answers.USAGE, "INFO_INVALID", detail, hint) from None
+    except (ValueError, KeyError, IndexError, TypeError, msgspec.DecodeError) as error:
         raise CommandError(answers.USAGE, "INFO_INVALID", f"{path}: {error}") from None
     if genesis.hash.hex() != info["genesis_hash"]:
         raise CommandError(answers.USAGE, "GENESIS_MISMATCH", f"{path}: another genesis document")
-    chosen = next((c for c in clients if party in (None, c["party"])), None)
-    if chosen is None:
-        names = ", ".join(c["party"] for c in clients)
-        detail = f"{path} has no client {party}; there are: {names}"
-        own = f"--rpc {nodes[0]['rpc']} --genesis {nodes[0]['home']}/genesis.json"
-        hint = f"a party of your own: muniment profile add {name} {own} --party {party} --jwk FILE"
-        raise CommandError(answers.NOT_FOUND, "PARTY_UNKNOWN", detail, hint)
+    if jwk is not None:
+        if party is None:
+            detail = "--jwk is the key of a party: which one?"
+            raise CommandError(answers.USAGE, "PARTY_MISSING", detail, "give --party PARTY")
+        file = str(jwk.resolve())
+    else:
+        party = party or next(iter(keys), "")
+        if party not in keys:
+            detail = f"{path} has no key of {party or 'any party'}; there are: {', '.join(keys)}"
+            own = f"muniment profile add {name} --info-file {path} --party PARTY --jwk FILE"
+            raise CommandError(answers.NOT_FOUND, "PARTY_UNKNOWN", detail, f"of your own: {own}")
+        file = keys[party]
     return Profile(
         name=name,
-        rpc=tuple(node["rpc"] for node in nodes),
+        rpc=urls,
         chain_id=genesis.chain,
         genesis_hash=genesis.hash.hex(),
         genesis=genesis.to_json(),
-        party=chosen["party"],
-        jwk_file=chosen["jwk_file"],
+        party=party,
+        jwk_file=file,
     )
 
 
@@ -105,9 +130,7 @@ def _from_options(
         genesis.check()
     except (OSError, ValueError) as error:
         raise CommandError(answers.USAGE, "GENESIS_INVALID", f"genesis: {error}") from None
-    if genesis_hash is not None and genesis.hash.hex() != genesis_hash:
-        detail = f"genesis hash: pinned {genesis_hash}, got {genesis.hash.hex()}"
-        raise CommandError(answers.NEGATIVE, "GENESIS_MISMATCH", detail)
+    _check_pinned(genesis.hash.hex(), genesis_hash)
     return Profile(
         name=name,
         rpc=tuple(rpc),

@@ -84,7 +84,7 @@ def _pinned(genesis_hash: str | None, genesis: Path | None, profile: str | None)
         if genesis is not None:
             return Genesis.decode(genesis.read_bytes()).hash
     except (OSError, ValueError) as error:
-        raise CommandError(answers.USAGE, "GENESIS_INVALID", str(error)) from None
+        raise CommandError(answers.USAGE, "GENESIS_INVALID", f"pinned genesis: {error}") from None
     return hash_from_hex(Profiles().load(profile).genesis_hash)
 
 

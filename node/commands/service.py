@@ -9,15 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from ledger import canonical
+from ledger.ids import CODE
 from ledger.registry.definition import Definition
 from node import answers
 from node.answers import CommandError
+from node.authoring.changes import differences
 from node.authoring.chart import machine_chart
 from node.authoring.compiler import compile_source
 from node.authoring.drawing import machine_svg
 from node.authoring.lint import lint as run_linter
-from node.authoring.page import differences, service_page
-from node.authoring.scenario import Scenario, ScenarioFailed
+from node.authoring.page import service_page
+from node.authoring.scenario import Coverage, Scenario, ScenarioFailed, ScenarioMalformed
 from node.authoring.source import Problem, Source, SourceError, parse
 from node.authoring.stage import Stage, StageGround
 from node.authoring.template import TEMPLATE
@@ -29,8 +31,12 @@ from node.commands.context import (
     failing,
     write_new,
 )
+from node.commands.governance import check_names
+from node.commands.pages import ITEMS_MAX, CursorOption, LimitOption, follow, told
 
 app = typer.Typer(help="Author, check, try and propose services.", no_args_is_help=True)
+SERVICE_CHARACTERS_MAX = 31
+"""What a definition allows (docs/spec/registry.md, section 1)."""
 FileArgument = Annotated[Path, typer.Argument(help="service.yaml, or its folder.")]
 
 
@@ -38,7 +44,7 @@ def _path(file: Path) -> Path:
     return file / "service.yaml" if file.is_dir() else file
 
 
-def _source(file: Path) -> Source:
+def _source(file: Path, reason: str = "SERVICE_INVALID") -> Source:
     try:
         return parse(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -48,8 +54,7 @@ def _source(file: Path) -> Source:
     except UnicodeDecodeError:
         raise CommandError(answers.USAGE, "FILE_UNREADABLE", f"{file}: not UTF-8") from None
     except SourceError as error:
-        message = error.problem.text(str(file))
-        raise CommandError(answers.NEGATIVE, "SERVICE_INVALID", message) from None
+        raise CommandError(answers.NEGATIVE, reason, error.problem.text(str(file))) from None
 
 
 def _all_problems(source: Source) -> tuple[Definition | None, list[Problem]]:
@@ -80,10 +85,15 @@ def new(
 ) -> None:
     """Start a service: a definition and a scenario that pass."""
     with failing(as_json):
+        name = folder.resolve().name
+        if CODE.fullmatch(name) is None or len(name) > SERVICE_CHARACTERS_MAX:
+            detail = f"{name!r} cannot be a service's name: want a-z, 0-9 and inner hyphens, "
+            detail += f"at most {SERVICE_CHARACTERS_MAX}; nothing was made"
+            hint = "muniment service new market-stall"
+            raise CommandError(answers.USAGE, "NAME_INVALID", detail, hint)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in TEMPLATE.items():
-            body = text.replace("SERVICE", folder.name)
-            write_new(folder / name, body.encode("utf-8"), 0o644)
+        for file, text in TEMPLATE.items():
+            write_new(folder / file, text.replace("SERVICE", name).encode("utf-8"), 0o644)
         text = f"made {folder}/service.yaml and scenario.yaml\ntry: muniment service test {folder}"
         answers.succeed({"folder": str(folder)}, text, as_json=as_json)
 
@@ -115,6 +125,26 @@ def _shown(problem: Problem) -> dict[str, Any]:
     }
 
 
+def _played(definition: Definition, script: Path) -> Coverage:
+    """Run a scenario on a chain in memory. Raises CommandError when it does not come out."""
+    played = Scenario(_source(script, "SCENARIO_INVALID"), definition.service, definition.version)
+    stage = Stage()
+    stage.activate(definition)
+    try:
+        return played.run(StageGround(stage))
+    except ScenarioFailed as failed:
+        reason = "SCENARIO_FAILED"
+        if isinstance(failed, ScenarioMalformed):
+            reason = "SCENARIO_INVALID"
+        raise CommandError(answers.NEGATIVE, reason, failed.text(str(script))) from None
+
+
+def _never_fired(definition: Definition, coverage: Coverage) -> list[str]:
+    """Acts that a scenario did not show."""
+    wanted = {(n, t) for n, kind in definition.types.items() for t in kind.transitions}
+    return sorted(f"{kind}.{act}" for kind, act in wanted - coverage.fired)
+
+
 @app.command("test")
 def try_scenario(
     file: FileArgument,
@@ -125,17 +155,8 @@ def try_scenario(
     with failing(as_json):
         started = time.monotonic()
         definition, _ = load(file)
-        script = scenario or _path(file).with_name("scenario.yaml")
-        stage = Stage()
-        stage.activate(definition)
-        played = Scenario(_source(script), definition.service, definition.version)
-        try:
-            coverage = played.run(StageGround(stage))
-        except ScenarioFailed as failed:
-            detail = f"{script}:{failed.line}: {failed.message}"
-            raise CommandError(answers.NEGATIVE, "SCENARIO_FAILED", detail) from None
-        wanted = {(n, t) for n, kind in definition.types.items() for t in kind.transitions}
-        missing = sorted(f"{kind}.{act}" for kind, act in wanted - coverage.fired)
+        coverage = _played(definition, scenario or _path(file).with_name("scenario.yaml"))
+        missing = _never_fired(definition, coverage)
         data = {
             "steps": coverage.steps,
             "fired": len(coverage.fired),
@@ -223,20 +244,59 @@ def doc(
         answers.succeed({"page": page}, shown, as_json=as_json)
 
 
+@app.command("list")
+def list_services(
+    limit: LimitOption = ITEMS_MAX,
+    cursor: CursorOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Services on the chain: the version in force, and whether it is suspended."""
+    with failing(as_json):
+        data = follow(Session.open(profile).client, "service_list", {}, limit, cursor)
+        lines = [
+            f"{item['service']}@{item['current']}  "
+            f"{item['versions'][str(item['current'])]['status']}"
+            for item in data["items"]
+        ]
+        answers.succeed(data, told(lines, data, "no services"), as_json=as_json)
+
+
+def _tried(definition: Definition, file: Path) -> None:
+    """Nothing is proposed whose scenario fails. Raises CommandError."""
+    try:
+        coverage = _played(definition, _path(file).with_name("scenario.yaml"))
+    except CommandError as error:
+        hint = f"mend it: muniment service test {file}; or propose it as it is: add --untested"
+        detail = f"{error.message}\nnothing was proposed"
+        raise CommandError(error.code, error.reason, detail, hint) from None
+    missing = _never_fired(definition, coverage)
+    shown = f"; it never fires {', '.join(missing)}" if missing else ""
+    answers.progress(f"the scenario passes, {coverage.steps} steps{shown}")
+
+
 @app.command("propose")
 def propose(
     file: FileArgument,
     proposal: Annotated[str, typer.Option(help="Id of the proposal.")],
-    rationale: Annotated[str, typer.Option(help="Commitment to the text of the reasons, 64 hex.")],
+    rationale: Annotated[
+        str, typer.Option(help="Commitment to the reasons: muniment commit FILE.")
+    ],
     days: Annotated[int, typer.Option(min=1, max=90, help="How long the vote is open.")] = 14,
     height: Annotated[int, typer.Option(min=0, help="Earliest height of effect.")] = 0,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Without running the scenario first.")
+    ] = False,
     timeout: TimeoutOption = 30,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose the service to the members; they vote with `muniment gov vote`."""
+    """Propose the service to the members, once its scenario passes; they vote with `gov vote`."""
     with failing(as_json):
+        check_names(proposal, rationale)
         definition, _ = load(file)
+        if not untested:
+            _tried(definition, file)
         session = Session.open(profile)
         operation = {
             "op": "gov.propose",

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 import msgspec
 
 from ledger import canonical
-from ledger.ids import JTI, hash_from_hex
+from ledger.ids import CODE, JTI, hash_from_hex
 from ledger.registry.catalogue import definition_key, find_service
 from node.jsonrpc import NOT_FOUND, Method, RpcError
-from node.methods.parameters import Cursor, Limit, Nothing, Page, Params, at
+from node.methods.parameters import Cursor, Limit, Page, Params, at
 from node.service import NodeService
-
-ITEMS_MAX = 500
 
 
 class ByProposal(Params, frozen=True):
@@ -24,6 +22,13 @@ class ByProposal(Params, frozen=True):
 
 class ListProposals(Params, frozen=True):
     """A page of proposals, in order of id."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class ListServices(Params, frozen=True):
+    """A page of services, in order of name."""
 
     limit: Limit = 50
     cursor: Cursor | None = None
@@ -42,7 +47,7 @@ def methods(service: NodeService) -> list[Method]:
     return [
         Method("gov_get", ByProposal, door.proposal, "A proposal and its votes."),
         Method("gov_list", ListProposals, door.proposals, "Proposals, in order of id."),
-        Method("service_list", Nothing, door.services, "Services and their versions."),
+        Method("service_list", ListServices, door.services, "Services and their versions."),
         Method("service_get", ByService, door.service, "A service's compiled definition."),
         Method("service_getSchema", ByService, door.schema, "Fields of a service's types."),
     ]
@@ -52,14 +57,18 @@ class _Governance:
     def __init__(self, service: NodeService) -> None:
         self._service = service
 
-    def _scan(self, prefix: bytes) -> list[tuple[str, Any]]:
-        """State entries under a prefix, at most ITEMS_MAX."""
+    def _scan(
+        self, prefix: bytes, page: Page, limit: int
+    ) -> tuple[list[tuple[str, Any]], str | None]:
+        """State entries under a prefix from the page's place on, and the name to go on at."""
         found: list[tuple[str, Any]] = []
-        for key, value in self._service.machine.store.scan(b"s" + prefix):
-            found.append((key[1 + len(prefix) :].decode("ascii"), canonical.decode(value)))
-            if len(found) == ITEMS_MAX:
-                break
-        return found
+        start = b"s" + prefix + page.start.encode("ascii") if page.start else b""
+        for key, value in self._service.machine.store.scan(b"s" + prefix, start):
+            name = key[1 + len(prefix) :].decode("ascii")
+            if len(found) == limit:
+                return found, name
+            found.append((name, canonical.decode(value)))
+        return found, None
 
     async def proposal(self, params: ByProposal) -> dict[str, Any]:
         """Kind, body, votes, status and outcome."""
@@ -71,22 +80,15 @@ class _Governance:
     async def proposals(self, params: ListProposals) -> dict[str, Any]:
         """Without their bodies; what is closed stays in the list."""
         page = Page(self._service, params.cursor, JTI)
-        prefix = b"sproposal/"
-        start = prefix + page.start.encode("ascii") if page.start else b""
-        items: list[Any] = []
-        following: str | None = None
-        for key, value in self._service.machine.store.scan(prefix, start):
-            if len(items) == params.limit:
-                following = key[len(prefix) :].decode("ascii")
-                break
-            items.append(canonical.decode(value))
-            del items[-1]["body"]
+        found, following = self._scan(b"proposal/", page, params.limit)
+        items = [{k: v for k, v in value.items() if k != "body"} for _, value in found]
         return page.answer(following, items=items)
 
-    async def services(self, params: Nothing) -> dict[str, Any]:
+    async def services(self, params: ListServices) -> dict[str, Any]:
         """Every service that was voted in."""
-        items = [{"service": name, **value} for name, value in self._scan(b"service/")]
-        return {"items": items, "at": at(self._service)}
+        page = Page(self._service, params.cursor, CODE)
+        found, following = self._scan(b"service/", page, params.limit)
+        return page.answer(following, items=[{"service": name, **v} for name, v in found])
 
     def _definition(self, params: ByService) -> tuple[int, str, dict[str, Any]]:
         state = self._service.chain.state

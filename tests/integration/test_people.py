@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 import yaml
 
 from tests.integration.guide import Block, Typist, blocks, follow, missing
-from tests.integration.network import Net
+from tests.integration.network import BIN, Net
 from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.process
@@ -120,7 +124,129 @@ def test_mistakes_are_named(town: Town) -> None:
     misspelt = ("do", "pay", record, "reciept=R-1", "amount=1950", "--yes", "--profile", "carl")
     assert "receipt" in town.shell.fails(2, *misspelt)["message"]
     town.shell.fails(2, "do", "pay", "no-record", "amount=1950", "--yes", "--profile", "carl")
-    town.shell.fails(2, "do", "fly", record, "--yes", "--profile", "carl")
+    error = town.shell.fails(2, "do", "fly", record, "--yes", "--profile", "carl")
+    assert error["reason"] == "ACT_UNKNOWN"
+    assert error["message"] == f"there is no act fly; {record} is applied, now: pay, rectify"
+
+
+def height(shell: Shell) -> int:
+    return int(shell.ok("status")["height"])
+
+
+CODE = "reason_code=x"
+CREATE = ("create", "market-stall-permit", "trader=tom", f"goods={HEX}", "metres=1")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ((*CREATE[:3], "goods=hello", "metres=1"), "goods: want a commitment, 64 lower-case hex"),
+        ((*CREATE[:3], f"goods={HEX.upper()}", "metres=1"), "goods: want a commitment"),
+        ((*CREATE[:4], "metres=13"), "metres: want a whole number from 1 to 12, got 13"),
+        ((*CREATE[:4], "metres=long"), "metres: want a whole number from 1 to 12, got long"),
+        ((*CREATE[:2], "trader=nobody", *CREATE[3:]), "trader: want a party that the ledger"),
+        ((*CREATE, "fee=1"), "fee is set by the service's own acts"),
+        (("pay", "RECORD", "receipt=r 1", "amount=1950"), "receipt: want a text of at most 24"),
+        (("refuse", "RECORD", "reason_code=No papers"), "reason_code: want a code: lower-case"),
+        (
+            (
+                "rectify",
+                "RECORD",
+                "reason_code=x",
+                f"commitment={HEX}",
+                "field=goods",
+                "value=milk",
+            ),
+            "value: want a commitment, 64 lower-case hex digits; nothing was signed",
+        ),
+        (
+            (
+                "rectify",
+                "RECORD",
+                "reason_code=x",
+                f"commitment={HEX}",
+                "field=fee",
+                f"value={HEX}",
+            ),
+            "field: want one of goods, got fee",
+        ),
+        (
+            (
+                "rectify",
+                "RECORD",
+                "reason_code=x",
+                "commitment=my letter",
+                "field=goods",
+                "value=1",
+            ),
+            "commitment: want a commitment",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_is_not_signed(
+    town: Town, command: tuple[str, ...], message: str
+) -> None:
+    record = applied(town.shell)
+    typed = [record if part == "RECORD" else part for part in command]
+    before = height(town.shell)
+    error = town.shell.fails(2, "do", *typed, "--yes", "--profile", "tom")
+    assert error["message"].startswith(message)
+    if "a commitment" in message:
+        assert error["hint"] == "a commitment is 64 hex digits: muniment commit FILE"
+        assert "hello" not in error["message"]
+    assert height(town.shell) == before
+
+
+def test_a_refusal_names_its_reason_once(town: Town) -> None:
+    record = applied(town.shell)
+    check = ("do", "check", record, "--yes", "--profile", "olga")
+    shown = town.shell.raw(*check)
+    assert shown.exit_code == 4
+    assert shown.stderr.count("WRONG_STATE") == 1
+    assert town.shell.fails(4, *check)["reason"] == "WRONG_STATE"
+
+
+def test_times_and_lists_are_for_people(town: Town) -> None:
+    record = applied(town.shell)
+    town.shell.ok(*pay(record, 1_950), "--yes", "--profile", "carl")
+    refuse = ("do", "refuse", record, "reason_code=no-papers", "--yes", "--profile")
+    task = town.shell.ok(*refuse, "otto")["pending"]
+    town.shell.ok("task", "sign", record, task, "--yes", "--profile", "olga")
+    data = town.shell.ok("record", "show", record)["record"]["data"]
+    assert data["deciders"] == ["otto", "olga"]
+    until = datetime.fromtimestamp(data["appeal_until"], UTC).strftime("%Y-%m-%dT%H:%M")
+    for command in ("show", "history"):
+        text = town.shell.raw("record", command, record).stdout
+        assert "otto, olga" in text
+        assert until in text
+        assert str(data["appeal_until"]) not in text
+        assert "[" not in text
+
+
+def test_a_reader_that_goes_ends_the_command_silently(town: Town) -> None:
+    record = applied(town.shell)
+    command = f"{BIN}/muniment record show {record} | true; echo ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "MUNIMENT_CLIENT_HOME": str(town.shell.home)}
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_a_service_whose_scenario_fails_is_not_proposed(town: Town, tmp_path: Path) -> None:
+    folder = tmp_path / "market-stall"
+    shutil.copytree(EXAMPLE, folder)
+    script = folder / "scenario.yaml"
+    script.write_text(script.read_text().replace("fee: 3100", "fee: 9", 1))
+    propose = ("service", "propose", folder, "--proposal", "stalls-9", "--rationale", HEX)
+    before = height(town.shell)
+    error = town.shell.fails(1, *propose, "--profile", "treasury")
+    assert error["reason"] == "SCENARIO_FAILED"
+    assert "want fee 9, got 3100" in error["message"]
+    assert "--untested" in error["hint"]
+    script.unlink()
+    assert "--untested" in town.shell.fails(3, *propose, "--profile", "treasury")["hint"]
+    assert height(town.shell) == before
 
 
 def test_acts_of_every_type_want_their_reasons(town: Town) -> None:
@@ -131,7 +257,7 @@ def test_acts_of_every_type_want_their_reasons(town: Town) -> None:
     assert town.shell.fails(4, *known, "tom")["reason"] == "NOT_AUTHORISED"
     assert town.shell.ok(*known, "olga")["state"] == "applied"
     order = ("do", "court_order", record, "reason_code=void", f"commitment={HEX}", "state=ended")
-    assert town.shell.fails(4, *order, "--yes", "--profile", "olga")["reason"] == "NOT_AUTHORISED"
+    assert town.shell.fails(2, *order, "--yes", "--profile", "olga")["reason"] == "ACT_UNKNOWN"
 
 
 def test_a_proposal_without_effect_says_why(town: Town, tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ CASES = [
     ),
     ("by: party(trader)\n        do", "by: trader\n        do", "not an authority: 'trader'"),
     ("role(cashier)", "role(king)", "no role king"),
+    (
+        "checked, active, lapsed,",
+        "checked, on_hold, active, lapsed,",
+        "states.on_hold: not a code: lower-case letters, digits and inner hyphens",
+    ),
     ("expires: time!", "expires: date!", "no kind 'date'"),
     ("max: 4, doc", "length: 4, doc", "pitch.length: unknown; want one of"),
     ("- cancel: {name: close}", "- cancel: {name: shut}", "shut is no auto transition"),
@@ -85,6 +90,7 @@ def test_the_mistakes_of_the_guide_look_as_it_shows_them() -> None:
     changes = [
         ("input.amount == data.fee", "free(input.amount)"),
         ("from: applied", "from: paid"),
+        ("[applied, paid, checked,", "[applied, paid, on_hold, checked,"),
         ("      trader: party\n", "      name: string\n      trader: party\n"),
         ("roles:\n", "roles:\n  mayor: {}\n"),
     ]
@@ -96,15 +102,70 @@ def test_the_mistakes_of_the_guide_look_as_it_shows_them() -> None:
         assert f"\n{shown}\n" in GUIDE.read_text(encoding="utf-8"), shown
 
 
-def test_the_scenario_that_fails_looks_as_the_guide_shows_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("as: tom, act: pay, on: cheese", "as: carl, act: pay, on: cheese"),
+        ("as: olga, create: permit", "as: hilda, create: permit"),
+    ],
+)
+def test_the_scenario_that_fails_looks_as_the_guide_shows_it(
+    old: str, new: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "market-stall"
     shutil.copytree(Path(__file__).parent / "market-stall", folder)
     script = (folder / "scenario.yaml").read_text(encoding="utf-8")
     file = folder / "scenario.yaml"
-    file.write_text(
-        script.replace("as: tom, act: pay, on: cheese", "as: carl, act: pay, on: cheese")
-    )
+    file.write_text(script.replace(old, new, 1))
     done = CliRunner().invoke(client_cli.app, ["service", "test", str(folder)])
     assert done.exit_code == 1
     shown = done.stderr.strip().removeprefix("muniment: ").replace(f"{tmp_path}/", "")
     assert f"\n{shown}\n" in GUIDE.read_text(encoding="utf-8"), shown
+
+
+def test_a_file_that_is_empty_has_no_empty_place(tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    for text, message in (("", "the file is empty"), ("a: [", "not YAML")):
+        file.write_text(text)
+        done = CliRunner().invoke(client_cli.app, ["service", "lint", str(file)])
+        assert done.exit_code == 1
+        assert f"error: {message}" in done.stderr
+        assert "error: :" not in done.stderr
+        assert ":0:" not in done.stderr
+
+
+LIMITED = (
+    (
+        "      trader: party\n",
+        "      trader: party\n      town: party\n",
+    ),
+    (
+        "        by: party(trader)\n        do:\n          - set: {field: fee",
+        "        by: party(trader)\n        if:\n          real_agency: "
+        "agency_of(data.town) == data.town\n        do:\n          - set: {field: fee",
+    ),
+    ("by: role(cashier) and not party(trader)", "by: role(cashier of town)"),
+)
+SCRIPT = """
+agencies: {north: [carl], south: [vito, paul], people: [tom]}
+roles: {cashier: [carl in north, vito in south, paul]}
+steps:
+  - {as: tom, create: permit, data: {trader: tom, town: tom, goods: "#a", metres: 1},
+     refused: GUARD_FAILED real_agency}
+  - {as: tom, create: permit, name: stall, data: {trader: tom, town: north, goods: "#a", metres: 1}}
+  - {as: vito, act: pay, on: stall, input: {receipt: R-1, amount: 1900}, refused: NOT_AUTHORISED}
+  - {as: WHO, act: pay, on: stall, input: {receipt: R-1, amount: 1900}, state: paid}
+"""
+
+
+@pytest.mark.parametrize("cashier", ["carl", "paul"])
+def test_roles_and_agencies_are_what_the_guide_says(cashier: str, tmp_path: Path) -> None:
+    """A grant for one agency counts there only; one for none counts everywhere."""
+    text = STALL
+    for old, new in LIMITED:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "service.yaml").write_text(text)
+    (tmp_path / "scenario.yaml").write_text(SCRIPT.replace("WHO", cashier))
+    done = CliRunner().invoke(client_cli.app, ["service", "test", str(tmp_path)])
+    assert done.exit_code == 0, done.stderr

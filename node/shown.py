@@ -1,0 +1,36 @@
+"""Values as people read them: moments in UTC, lists without brackets of a program."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def moment(seconds: int) -> str:
+    """A moment, UTC, to the minute; to the second where that says more."""
+    try:
+        found = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
+        return str(seconds)
+    text = found.isoformat(timespec="seconds" if found.second else "minutes")
+    return text.replace("+00:00", "Z")
+
+
+def plain(value: Any, kind: str = "") -> str:
+    """A value of a record; `kind` is its field's, where it is known."""
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value) or "(none)"
+    if kind == "time" and type(value) is int:
+        return moment(value)
+    return written(value)
+
+
+def written(value: Any) -> str:
+    """A value as people write it in YAML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(written(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {written(v)}" for k, v in value.items()) + "}"
+    return "null" if value is None else str(value)
