@@ -304,7 +304,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="benchmarks load")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--transactions", type=int, default=150_000)
+    parser.add_argument("--transactions", type=int, default=220_000)
     parser.add_argument("--clients", type=int, default=1_000)
     parser.add_argument("--preload", type=int, default=100_000)
     parser.add_argument("--light-seconds", type=float, default=20)
