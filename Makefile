@@ -56,7 +56,7 @@ bench: setup ## BENCH=load|services|failover|tree|stages
 	@$(PY) -m benchmarks $(or $(BENCH),load)
 
 soak: setup ## ten minutes of load; no loss, equal roots, memory printed
-	@$(PY) -m benchmarks load --seconds 600 --transactions 800000
+	@$(PY) -m benchmarks load --seconds 600 --transactions 2000000
 
 coverage: setup ## branch coverage of consensus/ and ledger/, at least 95 %
 	@$(PY) -m coverage erase

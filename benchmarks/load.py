@@ -128,15 +128,20 @@ class Sender:
         self.retries = 0
 
     async def post(self, index: int, method: str, params: dict[str, Any]) -> Any:
-        """One call to one node."""
+        """One call to one node, again while the node says that it cannot serve now."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        async with self._session.post(self._urls[index], json=body) as response:
-            answer = await response.json()
-        if "error" not in answer:
-            return answer["result"]
-        if not answer["error"]["data"]["retryable"]:
-            raise RuntimeError(f"{method} at node {index}: {answer['error']}")
-        return {"results": [answer] * len(params.get("txs", ()))}
+        while True:
+            async with self._session.post(self._urls[index], json=body) as response:
+                answer = await response.json()
+            if "error" not in answer:
+                return answer["result"]
+            if not answer["error"]["data"]["retryable"]:
+                raise RuntimeError(f"{method} at node {index}: {answer['error']}")
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self.retries += 1
+        await asyncio.sleep(0.2)
 
     async def send(self, batch: list[str], index: int) -> None:
         """One batch to one node, again while the node says that it is full."""
@@ -152,8 +157,7 @@ class Sender:
                 again.append(tx)
             batch = again
             if batch:
-                self.retries += 1
-                await asyncio.sleep(0.2)
+                await self._pause()
 
     async def send_all(self, transactions: list[str], width: int, until: float = 1e18) -> int:
         """Everything (or until a deadline), `width` batches in flight; how many were sent."""

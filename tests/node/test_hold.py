@@ -6,9 +6,9 @@ import pytest
 
 from node import machine
 from node.machine import Patience
-from node.outputs import Answer, Output, Submitted, Tick
+from node.outputs import Answer, NodeEvent, Output, Submitted, Tick
 from tests.chain import document
-from tests.node.small_net import Net
+from tests.node.small_net import Net, Node
 
 BELOW = 5
 
@@ -44,8 +44,8 @@ def test_who_comes_when_many_wait_is_answered_after_the_next_block(
     late: list[int] = []
     original = net.post
 
-    def post(node: object, event: object) -> list[Output]:
-        outputs = original(node, event)  # type: ignore[arg-type]
+    def post(node: Node, event: NodeEvent) -> list[Output]:
+        outputs = original(node, event)
         late.extend(_answered(outputs))
         return outputs
 
