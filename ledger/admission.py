@@ -109,6 +109,17 @@ def check_signature(tx: Transaction, public_key: bytes, verifier: Verifier) -> N
         raise Inadmissible("TX_SIGNATURE_INVALID", "the signature is not the key's")
 
 
+def check_limits(tx: Transaction, parameters: Parameters) -> None:
+    """Raises Inadmissible: TX_TOO_LARGE, TX_TOO_MANY_OPERATIONS.
+
+    Parsing says so too, but other parameters may have been in force then.
+    """
+    if len(tx.raw) > parameters.transaction_bytes_max:
+        raise Inadmissible("TX_TOO_LARGE", f"want at most {parameters.transaction_bytes_max} bytes")
+    if len(tx.ops) > parameters.operations_max:
+        raise Inadmissible("TX_TOO_MANY_OPERATIONS", f"want at most {parameters.operations_max}")
+
+
 def check_time(tx: Transaction, time_ms: int, parameters: Parameters) -> None:
     """Raises Inadmissible: TX_EXPIRED, TX_EXPIRY_TOO_FAR. `time_ms` is the block's time."""
     expiry_ms = tx.exp * 1000

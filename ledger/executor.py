@@ -172,7 +172,7 @@ class Executor:
     def _check(self, run: _Run, tx: Transaction) -> Party:
         """The submitter, when the transaction may be in the block here. Raises Inadmissible."""
         rules = run.parameters
-        check_limits(tx, rules)
+        admission.check_limits(tx, rules)
         found = admission.resolve(tx, run.parent)
         if run.draft.wrote(party_key(tx.iss)):
             # Active before the block is not enough: the key must be so in block order.
@@ -307,17 +307,6 @@ class Executor:
             run.draft.put(key, canonical.encode(value))
             noted.append(item)
         return tuple(noted)
-
-
-def check_limits(tx: Transaction, rules: Parameters) -> None:
-    """Raises Inadmissible: TX_TOO_LARGE, TX_TOO_MANY_OPERATIONS.
-
-    Parsing says so too, but other parameters may have been in force then.
-    """
-    if len(tx.raw) > rules.transaction_bytes_max:
-        raise Inadmissible("TX_TOO_LARGE", f"want at most {rules.transaction_bytes_max} bytes")
-    if len(tx.ops) > rules.operations_max:
-        raise Inadmissible("TX_TOO_MANY_OPERATIONS", f"want at most {rules.operations_max}")
 
 
 class _EvidenceDocument(msgspec.Struct, frozen=True):

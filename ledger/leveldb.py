@@ -116,7 +116,7 @@ class LevelStore:
         self._staged.update(writes)
         # Known before it is durable: what is made and deleted in one batch would, deleted but never
         # known, hide another mark of its hash.
-        self._marks.written({key: value for key, value in writes.items() if value is not None})
+        self._marks.staged(writes)
 
     def has_staged(self, prefix: bytes = b"") -> bool:
         return any(key.startswith(prefix) for key in self._staged)
@@ -132,7 +132,7 @@ class LevelStore:
                 else:
                     batch.put(key, value)
         self._recent.written(self._staged)
-        self._marks.written({key: None for key, value in self._staged.items() if value is None})
+        self._marks.flushed(self._staged)
         self._staged = {}
 
     def discard(self) -> None:

@@ -36,16 +36,19 @@ class Presence:
         """Whether the row surely does not exist. Of another table nothing is known."""
         return key[:1] == self._table and self._hashes is not None and hash(key) not in self._hashes
 
-    def written(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """These rows are written, or will be; None: they were deleted. What is deleted must have
-        been told as written: of two keys with one hash the deletion of the one that was never told
-        would hide the other."""
+    def staged(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """These rows will be written; those that are None will be deleted and stay known so far."""
         for key, value in rows.items():
-            if key[:1] != self._table or self._hashes is None:
-                continue
-            if value is not None:
+            if key[:1] == self._table and value is not None:
                 self._add(key)
-            elif hash(key) not in self._shared:
+
+    def flushed(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """These rows were written; None: they are deleted. They must have been told as staged: of
+        two keys with one hash the deletion of the one that was never told would hide the other."""
+        for key, value in rows.items():
+            if key[:1] != self._table or value is not None or self._hashes is None:
+                continue
+            if hash(key) not in self._shared:
                 self._hashes.discard(hash(key))
 
     def _add(self, key: bytes) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ledger.admission import (
     Admitted,
     Replayed,
+    check_limits,
     check_quota,
     check_replay,
     check_signature,
@@ -20,7 +21,6 @@ from ledger.admission import (
     resolve,
 )
 from ledger.crypto import Verifier, sha256
-from ledger.executor import check_limits
 from ledger.ids import TxId
 from ledger.marks import count_marks
 from ledger.parameters import Parameters

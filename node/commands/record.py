@@ -79,7 +79,7 @@ def deadlines(
         client = Session.open(profile).client
         asked = {"until": int(time.time()) + days * 86_400}
         data = follow(client, "deadline_list", asked, limit, cursor)
-        lines = [f"{when(i['at'])}  {i['transition']:12} {i['record']}" for i in data["items"]]
+        lines = [f"{moment(i['at'])}  {i['transition']:12} {i['record']}" for i in data["items"]]
         answers.succeed(data, told(lines, data, "nothing is due"), as_json=as_json)
 
 
@@ -98,7 +98,7 @@ def record_show(
         lines = [f"{shown['id']}  {shown['state']}  {shown['def']}  version {shown['seq']}"]
         lines += [f"  {name:16} {value}" for name, value in values.items()]
         lines += [f"  locked by {owner}" for owner in (shown.get("locks") or {}).values()]
-        lines += [f"  {n} at {when(t)}" for n, t in (shown.get("timers") or {}).items()]
+        lines += [f"  {n} at {moment(t)}" for n, t in (shown.get("timers") or {}).items()]
         answers.succeed(data, "\n".join(lines), as_json=as_json)
 
 
@@ -130,8 +130,8 @@ def _told(client: Client, versions: list[dict[str, Any]]) -> list[str]:
         line = f"{version['seq']:>4}  block {version['height']:<8} {version['state']:12} "
         if number >= len(versions) - HISTORY_TOLD:
             header = client.call("chain_getHeader", {"height": version["height"]})["header"]
-            moment = when(header["time_ms"] // 1000)
-            line += f"{moment}  {_author(client, version):32} {version.get('def', '')}  "
+            at = moment(header["time_ms"] // 1000)
+            line += f"{at}  {_author(client, version):32} {version.get('def', '')}  "
         lines.append(line + short(kinds.plain(version, changed)))
     return lines
 
@@ -160,8 +160,3 @@ def short(data: dict[str, Any]) -> str:
         text = str(value)
         parts.append(f"{name} {text if len(text) <= 24 else text[:21] + '…'}")
     return ", ".join(parts)
-
-
-def when(seconds: int) -> str:
-    """A moment, UTC."""
-    return moment(seconds)

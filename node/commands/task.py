@@ -10,7 +10,8 @@ from node import answers
 from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
 from node.commands.doing import YesOption, confirm, send
 from node.commands.pages import ITEMS_MAX, CursorOption, LimitOption, follow, told
-from node.commands.record import short, when
+from node.commands.record import short
+from node.shown import moment
 
 app = typer.Typer(help="What waits for a signature.", no_args_is_help=True)
 
@@ -30,7 +31,7 @@ def task_list(
         data = follow(session.client, "task_list", asked, limit, cursor)
         lines = [
             f"{item['transition']:12} {item['record']}  pending {item['pending']}  "
-            f"signed by {', '.join(item['signers'])}, until {when(item['until'])}"
+            f"signed by {', '.join(item['signers'])}, until {moment(item['until'])}"
             for item in data["items"]
         ]
         answers.succeed(data, told(lines, data, "nothing waits"), as_json=as_json)
@@ -50,7 +51,7 @@ def task_show(
         task = data["task"]
         lines = [
             f"{task['transition']} on {task['record']}  {task['status']}, until "
-            f"{when(task['until'])}",
+            f"{moment(task['until'])}",
             f"  signed by {', '.join(task['signers'])}",
         ]
         lines += [f"  {name:16} {value}" for name, value in task["input"].items()]

@@ -36,7 +36,8 @@ def test_what_it_lacks_does_not_exist(
         known = Presence(b"r", [key for key in rows if key[:1] == b"r"], 4 if few else 1_000)
         for drawn in batches:
             batch = {key: value for key, value in drawn.items() if value or key in rows}
-            known.written(batch)
+            known.staged(batch)
+            known.flushed(batch)
             for key, value in batch.items():
                 if value is None:
                     rows.pop(key, None)
@@ -49,14 +50,16 @@ def test_what_it_lacks_does_not_exist(
 def test_it_knows_what_never_was_and_what_is_gone() -> None:
     known = Presence(b"r", [b"r1"])
     assert known.lacks(b"r2")
-    known.written({b"r1": None, b"r3": b"3", b"s3": b"3"})
+    rows = {b"r1": None, b"r3": b"3", b"s3": b"3"}
+    known.staged(rows)
+    known.flushed(rows)
     assert known.lacks(b"r1")
     assert not known.lacks(b"r3")
 
 
 def test_too_many_rows_are_not_kept() -> None:
     known = Presence(b"r", [b"r%d" % number for number in range(5)], rows_max=4)
-    known.written({b"r9": b"9"})
+    known.staged({b"r9": b"9"})
     assert not known.lacks(b"r8")
 
 
