@@ -1,11 +1,13 @@
-"""What a store answered lately, rows that do not exist among it."""
+"""What a store was told and answered lately, rows that do not exist among it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-BYTES_MAX: Final = 32 * 1024 * 1024
+from ledger.store import STATE_TABLE
+
+BYTES_MAX: Final = 96 * 1024 * 1024
 VALUE_BYTES_MAX: Final = 256 * 1024
 """Definitions of services are read by every act; bodies of blocks are longer and read once."""
 _ROW_BYTES: Final = 200
@@ -36,6 +38,7 @@ class Recent:
         """Keep an answer."""
         size = 0 if value is None else len(value)
         if size > VALUE_BYTES_MAX:
+            self._younger.pop(key, None)
             return
         self._bytes += size + len(key) + _ROW_BYTES
         if self._bytes > BYTES_MAX // 2:
@@ -44,8 +47,9 @@ class Recent:
         self._younger[key] = value
 
     def written(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """These rows were written, None for deleted: what is kept of them follows."""
-        for key in [key for key in rows if key in self._younger or key in self._older]:
-            self._younger.pop(key, None)
-            self._older.pop(key, None)
-            self.put(key, rows[key])
+        """These rows were written, None for deleted. What is kept of them follows, and rows of the
+        state are kept from now on: what was just written is what the next acts are about."""
+        for key, value in rows.items():
+            if key.startswith(STATE_TABLE) or key in self._younger or key in self._older:
+                self._older.pop(key, None)
+                self.put(key, value)

@@ -14,10 +14,9 @@ from typing import Final, Protocol
 from ledger.ids import Hash
 from ledger.overlay import merge
 from ledger.state_proof import Proof
-from ledger.store import Store
+from ledger.store import STATE_TABLE, Store
 from ledger.tree import Tree
 
-STATE_TABLE: Final = b"s"
 LAYERS_MAX: Final = 16
 """States that may stand on the store before the oldest must be detached."""
 
@@ -27,6 +26,10 @@ class Reader(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a state key, or None."""
+        ...
+
+    def has(self, key: bytes) -> bool:
+        """Whether a state key has a value; cheaper than `get` when it has none."""
         ...
 
     def read(self, raw_key: bytes) -> bytes | None:
@@ -157,6 +160,8 @@ class Draft:
             return self._transaction[raw_key] is not None
         if raw_key in self._block:
             return self._block[raw_key] is not None
+        if raw_key in self._before:
+            return self._before[raw_key] is not None
         return self.parent.has(key)
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -182,6 +187,12 @@ class Draft:
         """Set a raw key of a table beside the state; None deletes."""
         assert not raw_key.startswith(STATE_TABLE), "state keys go through put and delete"
         self._transaction[raw_key] = value
+
+    def written(self, raw_key: bytes) -> bytes | None:
+        """What this block has written at a raw key so far, or None."""
+        if raw_key in self._transaction:
+            return self._transaction[raw_key]
+        return self._block.get(raw_key)
 
     def wrote(self, key: bytes) -> bool:
         """Whether this draft has set or deleted the state key, so that a parent's value is old."""

@@ -11,6 +11,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
+STATE_TABLE: Final = b"s"
+"""What the state root covers."""
 MARK_TABLE: Final = b"r"
 """Replay marks (formats.md, section 13): almost every look-up is of one that does not exist."""
 

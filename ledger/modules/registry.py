@@ -110,6 +110,7 @@ def act_of(context: Context) -> Act:
         meter=Meter(parameters.expression_cost_max - context.expression_cost),
         effects_left=parameters.effects_max - context.effects,
         record_bytes_max=parameters.record_bytes_max,
+        index=context.index,
     )
 
 
@@ -141,13 +142,11 @@ def _create(fields: Create, context: Context, act: Act) -> Outcome:
     record = records.record_id(
         fields.type, context.chain, transaction.iss, transaction.jti, context.index
     )
-    return acting.create(act, record, fields.type, fields.version, fields.data, context.index)
+    return acting.create(act, record, fields.type, fields.version, fields.data)
 
 
 def _act(fields: ActOn, context: Context, act: Act) -> Outcome:
-    return acting.act_on(
-        act, fields.id, fields.transition, fields.input, fields.expect_revision, context.index
-    )
+    return acting.act_on(act, fields.id, fields.transition, fields.input, fields.expect_revision)
 
 
 def _approve(fields: Approve, context: Context, act: Act) -> Outcome:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ledger import records
+from ledger import canonical, records
 from ledger.crypto import sha256
 from ledger.ids import ChainId, Height
 from ledger.parties import find_party
@@ -21,7 +21,6 @@ from ledger.registry.catalogue import (
     find_version,
     parse_definition_name,
     record_key,
-    record_value,
 )
 from ledger.registry.definition import CREATE, Transition, Type
 from ledger.registry.evaluate import ExpressionRefused, Meter, Scope, truth
@@ -68,7 +67,8 @@ class Act:
     """(record, seq, state) of every version written so far, in order."""
     fired: dict[tuple[str, int], str] = field(default_factory=dict)
     """(record, seq) -> the transition that other records made of it by `create` and `fire`."""
-    _lookup: fields.Lookup | None = None
+    index: int = 0
+    """Of the operation in its transaction."""
 
     def spend_effect(self) -> None:
         """Raises Refused when the transaction made too many effects."""
@@ -93,24 +93,31 @@ class Act:
 
     def lookup(self) -> fields.Lookup:
         """What exists, for the check of values; whatever is looked up is paid for."""
-        if self._lookup is not None:
-            return self._lookup
+        return _Known(self.draft, self.meter)
 
-        def party_exists(party: str) -> bool:
-            self.meter.spend(5)
-            return find_party(self.draft, party) is not None
 
-        def record_type(record: str) -> str | None:
-            self.meter.spend(10)
-            pay_to_read(self.draft.get(record_key(record)), self.meter)
-            value = record_value(self.draft, record)
-            if value is None or "locks" not in value:
-                # A document's type is whatever its registrant wrote: no record of a service.
-                return None
-            return str(value["type"])
+class _Known:
+    """`fields.Lookup` on a draft. It knows nothing of the act: acts that are in no cycle are freed
+    at once, and their memory is warm for the next one."""
 
-        self._lookup = fields.Lookup(party_exists, record_type, self.meter.spend)
-        return self._lookup
+    __slots__ = ("_draft", "_meter", "spend")
+
+    def __init__(self, draft: Draft, meter: Meter) -> None:
+        self._draft = draft
+        self.spend = meter.spend
+        self._meter = meter
+
+    def party_exists(self, party: str) -> bool:
+        self.spend(5)
+        return find_party(self._draft, party) is not None
+
+    def record_type(self, record: str) -> str | None:
+        self.spend(10)
+        data = self._draft.get(record_key(record))
+        pay_to_read(data, self._meter)
+        value = {} if data is None else canonical.decode(data)
+        # A document's type is whatever its registrant wrote: no record of a service.
+        return str(value["type"]) if "locks" in value else None
 
 
 def form_of(act: Act, record: dict[str, Any]) -> tuple[Loaded, Type]:
@@ -180,13 +187,13 @@ def child_id(record_type: str, parent: str, seq: int, index: int) -> str:
 def write_record(
     act: Act, loaded: Loaded, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]
 ) -> int:
-    """Write the next version with everything that is derived from it.
+    """Write the next version with everything that is derived from it. `after` is the caller's own.
 
     Raises Refused, and ExpressionRefused when the transaction cannot pay for it.
     """
     record = after["id"]
-    key = b"record/" + record.encode("ascii")
-    after = {**after, "tx": act.tx, "height": act.height}
+    key = record_key(record)
+    after["tx"], after["height"] = act.tx, act.height
     if before is None:
         records.create(act.draft, key, after)
         seq = 0
@@ -225,20 +232,19 @@ def index_prefix(record_type: str, name: str, value: str) -> bytes:
 
 
 def _index(draft: Draft, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-    names = [("state", None), *((name, name) for name in kind.indexes)]
-    for name, data_name in names:
-        old = None if before is None else _indexed(before, data_name)
-        new = _indexed(after, data_name)
-        if old == new and before is not None:
-            continue
-        if old is not None:
-            draft.write(index_key(after["type"], name, old, after["id"]), None)
-        if new is not None:
-            draft.write(index_key(after["type"], name, new, after["id"]), b"")
+    _reindex(draft, after, "state", before and before["state"], after["state"])
+    for name in kind.indexes:
+        _reindex(draft, after, name, before and before["data"].get(name), after["data"].get(name))
 
 
-def _indexed(record: dict[str, Any], name: str | None) -> Any:
-    return record["state"] if name is None else record["data"].get(name)
+def _reindex(draft: Draft, record: dict[str, Any], name: str, old: Any, new: Any) -> None:
+    """Move a record's row of one index to another value; None: it has no row."""
+    if old == new and type(old) is type(new):
+        return
+    if old is not None:
+        draft.write(index_key(record["type"], name, old, record["id"]), None)
+    if new is not None:
+        draft.write(index_key(record["type"], name, new, record["id"]), b"")
 
 
 def timer_key(due: int, record: str, name: str) -> bytes:
@@ -260,10 +266,10 @@ def write_timers(act: Act, before: dict[str, Any], timers: dict[str, int]) -> No
     """The next version of a record in which nothing but its timers differs."""
     after = {**before, "timers": timers, "tx": act.tx, "height": act.height}
     del after["seq"], after["prev"]
-    key = b"record/" + before["id"].encode("ascii")
+    key = record_key(before["id"])
     old = act.draft.get(key)
     assert old is not None
-    records.supersede(act.draft, key, old, after)
+    records.supersede(act.draft, key, old, after, before["seq"])
     _timers(act.draft, before, after)
 
 
@@ -279,7 +285,6 @@ def check_transition(
         raise Refused("TRANSITION_UNKNOWN")
     if record["state"] not in transition.source:
         raise Refused("WRONG_STATE", state=record["state"])
-    owners = set(record["locks"].values())
-    if owners and owners != {acting}:
+    if any(owner != acting for owner in record["locks"].values()):
         raise Refused("LOCKED")
     return transition

@@ -32,7 +32,7 @@ from ledger.registry.catalogue import (
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
-from ledger.registry.evaluate import ExpressionRefused, Meter
+from ledger.registry.evaluate import ExpressionRefused, Meter, Scope
 from ledger.registry.policy import SIGNERS_MAX, Search
 from ledger.registry.scope import Deciding
 
@@ -48,7 +48,7 @@ COURT_ORDERS = 16
 
 
 def create(
-    act: Act, record: str, record_type: str, version: int, data: dict[str, Any], index: int
+    act: Act, record: str, record_type: str, version: int, data: dict[str, Any]
 ) -> dict[str, Any]:
     """Create a record, or leave its creation waiting for more signatures. Raises Refused."""
     service = service_of_type(act.draft, record_type)
@@ -60,7 +60,7 @@ def create(
     if act.draft.has(record_key(record)):
         raise Refused("RECORD_EXISTS")
     waiting = pending.Pending(
-        id=pending.pending_id(act.tx, index),
+        id="",
         record=record,
         type=record_type,
         version=version,
@@ -81,7 +81,6 @@ def act_on(
     transition: str,
     given: dict[str, Any],
     revision: int | None,
-    index: int,
 ) -> dict[str, Any]:
     """Act on a record, or leave the act waiting for more signatures. Raises Refused."""
     value = _record(act, record)
@@ -90,7 +89,7 @@ def act_on(
     if revision is not None and revision != value["seq"]:
         raise Refused("CONFLICT", revision=value["seq"])
     waiting = pending.Pending(
-        id=pending.pending_id(act.tx, index),
+        id="",
         record=record,
         type=value["type"],
         version=0,
@@ -163,11 +162,12 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
     if wrong is not None:
         raise Refused("DATA_INVALID", field=wrong)
     made["data"] = {name: v for name, v in waiting.input.items() if v is not None}
-    if not _decide(act, loaded, made, transition.by, {}, waiting.signers):
-        _check_early(act, loaded, kind, made, transition, {}, waiting.signers)
+    scope = scope_of(act, loaded, made, {}, waiting.signers)
+    if not _decide(act, loaded, scope, transition.by, waiting.signers):
+        _check_early(act, transition, scope)
         return _wait(act, waiting)
     _done(act, waiting)
-    seq = perform(act, loaded, kind, None, made, transition, {}, waiting.signers)
+    seq = perform(act, loaded, kind, None, made, transition, scope, waiting.input)
     return act.result(waiting.record, seq, transition.to)
 
 
@@ -182,29 +182,24 @@ def _advance_act(act: Act, waiting: pending.Pending, before: dict[str, Any]) -> 
     if transition.by is None:
         raise Refused("NOT_AUTHORISED")
     check_input(act, transition, waiting.input)
-    if not _decide(act, loaded, before, transition.by, waiting.input, waiting.signers):
-        _check_early(act, loaded, kind, after, transition, waiting.input, waiting.signers)
+    scope = scope_of(act, loaded, after, waiting.input, waiting.signers)
+    if not _decide(act, loaded, scope, transition.by, waiting.signers):
+        _check_early(act, transition, scope)
         return _wait(act, waiting)
     _done(act, waiting)
-    seq = perform(act, loaded, kind, before, after, transition, waiting.input, waiting.signers)
+    seq = perform(act, loaded, kind, before, after, transition, scope)
     return act.result(waiting.record, seq, transition.to)
 
 
-def _decide(
-    act: Act,
-    loaded: Loaded,
-    record: dict[str, Any],
-    policy: Policy,
-    given: dict[str, Any],
-    signers: Sequence[str],
-) -> bool:
+def _decide(act: Act, loaded: Loaded, scope: Scope, policy: Policy, signers: Sequence[str]) -> bool:
     """Whether the signers suffice. Raises Refused when the newest one helps nothing.
 
-    Who was revoked after signing no longer counts: its key may have been in other hands.
+    Who was revoked after signing no longer counts: its key may have been in other hands. A single
+    signer is the transaction's own, which is active.
     """
-    scope = scope_of(act, loaded, record, given, signers)
-    deciding = Deciding(act.draft, loaded, act.now, scope)
-    search = Search(deciding)
+    search = Search(Deciding(act.draft, loaded, act.now, scope))
+    if len(signers) == 1 and search.alone(policy, signers[0]):
+        return True
     if not search.may_serve(policy, signers[-1]):
         raise Refused("NOT_AUTHORISED")
     return search.satisfied(policy, [party for party in signers if _stands(act, party)])
@@ -215,15 +210,7 @@ def _stands(act: Act, party: str) -> bool:
     return found is not None and found.status is PartyStatus.ACTIVE
 
 
-def _check_early(
-    act: Act,
-    loaded: Loaded,
-    kind: Type,
-    record: dict[str, Any],
-    transition: Transition,
-    given: dict[str, Any],
-    signers: Sequence[str],
-) -> None:
+def _check_early(act: Act, transition: Transition, scope: Scope) -> None:
     """Refuse at once what could not be done now: nobody should sign in vain.
 
     Guards on `signers` are for when all have signed.
@@ -232,7 +219,7 @@ def _check_early(
         (name, tree) for name, tree in transition.guards if not _reads_signers(tree, act.meter)
     )
     early = msgspec.structs.replace(transition, guards=guards)
-    check_guards(early, scope_of(act, loaded, record, given, signers))
+    check_guards(early, scope)
 
 
 def _reads_signers(tree: list[Any], meter: Meter) -> bool:
@@ -253,6 +240,9 @@ def _done(act: Act, waiting: pending.Pending) -> None:
 
 
 def _wait(act: Act, waiting: pending.Pending) -> dict[str, Any]:
+    if not waiting.id:  # it was not known that it would have to wait
+        name = pending.pending_id(act.tx, act.index)
+        waiting = msgspec.structs.replace(waiting, id=name)
     pending.save(act.draft, waiting)
     return {
         "record": waiting.record,
@@ -290,7 +280,8 @@ def _universal(
         raise Refused("LOCKED")
     elif waiting.transition == "rectify":
         _rectify(kind, after, given)
-    if not _decide(act, loaded, before, policy, given, waiting.signers):
+    scope = scope_of(act, loaded, before, given, waiting.signers)
+    if not _decide(act, loaded, scope, policy, waiting.signers):
         return _wait(act, waiting)
     kept = 0 if waiting.transition == "court_order" else COURT_ORDERS
     if len(before["acts"]) >= ACTS_MAX - kept:

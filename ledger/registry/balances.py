@@ -71,7 +71,8 @@ def supply_key(unit: str) -> bytes:
 
 def balance(state: Reader, unit: str, account: str) -> int:
     """Amount on an account; 0 when it was never used."""
-    value = state.get(balance_key(unit, account))
+    key = balance_key(unit, account)
+    value = state.get(key) if state.has(key) else None  # accounts are new as often as not
     return 0 if value is None else _amount.decode(value).amount
 
 
@@ -104,22 +105,20 @@ def statement(
 _row = msgspec.msgpack.Decoder(Posting).decode
 
 
-def _change(cause: Cause, unit: str, account: str, delta: int) -> None:
-    """Change an amount and post the change."""
+def _change(cause: Cause, unit: str, account: str, before: int, delta: int) -> None:
+    """Change an amount that was `before`, and post the change."""
     if not delta:
         return
     draft = cause.draft
-    amount = balance(draft, unit, account) + delta
+    amount = before + delta
     assert 0 <= amount <= INTEGER_MAX
     if amount:
         draft.put(balance_key(unit, account), canonical.encode(Amount(amount)))
     else:
         draft.delete(balance_key(unit, account))
     prefix = account_prefix(unit, account)
-    newest = draft.read(prefix)
-    number = 0
-    if newest is not None and int.from_bytes(newest[:8], "big") == cause.height:
-        number = int.from_bytes(newest[8:], "big") + 1
+    newest = draft.written(prefix)  # a posting of this height is of this block
+    number = 0 if newest is None else int.from_bytes(newest[8:], "big") + 1
     place = cause.height.to_bytes(8, "big") + number.to_bytes(4, "big")
     posting = Posting(cause.tx, cause.timer, delta, amount)
     draft.write(prefix + place, msgspec.msgpack.encode(posting))
@@ -130,10 +129,11 @@ def move(cause: Cause, unit: str, source: str, target: str, amount: int) -> str:
     """Move an amount; empty, or the stable reason why not."""
     if amount < 0:
         return "AMOUNT_NEGATIVE"
-    if balance(cause.draft, unit, source) < amount:
+    held = balance(cause.draft, unit, source)
+    if held < amount:
         return "BALANCE_SHORT"
-    _change(cause, unit, source, -amount)
-    _change(cause, unit, target, amount)
+    _change(cause, unit, source, held, -amount)
+    _change(cause, unit, target, balance(cause.draft, unit, target), amount)
     return ""
 
 
@@ -144,7 +144,7 @@ def mint(cause: Cause, unit: str, account: str, amount: int) -> str:
     known = supply(cause.draft, unit)
     if known.minted + amount > INTEGER_MAX:
         return "SUPPLY_OVERFLOW"
-    _change(cause, unit, account, amount)
+    _change(cause, unit, account, balance(cause.draft, unit, account), amount)
     minted = Supply(known.minted + amount, known.burned)
     cause.draft.put(supply_key(unit), canonical.encode(minted))
     return ""
@@ -154,10 +154,11 @@ def burn(cause: Cause, unit: str, account: str, amount: int) -> str:
     """Take an amount out of being; empty, or the stable reason why not."""
     if amount < 0:
         return "AMOUNT_NEGATIVE"
-    if balance(cause.draft, unit, account) < amount:
+    held = balance(cause.draft, unit, account)
+    if held < amount:
         return "BALANCE_SHORT"
     known = supply(cause.draft, unit)
-    _change(cause, unit, account, -amount)
+    _change(cause, unit, account, held, -amount)
     burned = Supply(known.minted, known.burned + amount)
     cause.draft.put(supply_key(unit), canonical.encode(burned))
     return ""

@@ -49,6 +49,8 @@ class Loaded:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
+        self.name = f"{definition.service}@{definition.version}"
+        """What the `def` of a record says that was made by it."""
         self.by_record_type = {
             definition.record_type(name): kind for name, kind in definition.types.items()
         }

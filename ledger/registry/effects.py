@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from ledger import canonical
@@ -47,6 +48,7 @@ from ledger.registry.definition import (
 from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth, weigh
 from ledger.registry.scope import claim_key
 
+_PLAIN: Final = (int, str)
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
 
 
@@ -57,24 +59,26 @@ def perform(
     before: dict[str, Any] | None,
     record: dict[str, Any],
     transition: Transition,
-    given: dict[str, Any],
-    signers: Sequence[str],
+    scope: Scope,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Guards, effects and the next version of `record`; the version's seq. Raises Refused.
 
-    `before` is the version that is superseded, None for a new record; `record` is its own copy.
+    `before` is the version that is superseded, None for a new record; `record` is its own copy, and
+    `scope` sees it. `given` are values of a new record that were found right.
     """
     if record["id"] in act.open:
         raise Refused("REENTERED")
     act.open.append(record["id"])
-    scope = scope_of(act, loaded, record, given, signers)
     check_guards(transition, scope)
     try:
-        runner = _Runner(act, loaded, kind, record, scope)
-        runner.run(transition.effects)
+        if transition.effects:
+            _Runner(act, loaded, kind, record, scope).run(transition.effects)
     except ExpressionRefused as refused:
         raise Refused(refused.reason) from None
-    wrong = fields.check_values(kind.fields, record["data"], act.lookup())
+    if before is not None:  # right by the version it was made by, perhaps not by another one
+        given = before["data"] if before["def"] == loaded.name else {}
+    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), given)
     if wrong is not None:
         raise Refused("DATA_INVALID", field=wrong)
     record["state"] = transition.to
@@ -91,7 +95,7 @@ def _is_plain(value: Value, *, listed: bool) -> bool:
         return True
     if listed:
         return isinstance(value, list) and all(_is_plain(item, listed=False) for item in value)
-    return isinstance(value, int | str)
+    return isinstance(value, _PLAIN)
 
 
 class _Runner:
@@ -111,28 +115,18 @@ class _Runner:
         """Every effect, in order."""
         for effect in effects:
             self._act.spend_effect()
-            if isinstance(effect, IfEffect):
-                if truth(effect.when, self._scope):
-                    self.run(effect.then)
-            elif isinstance(effect, SetEffect | PushEffect | PullEffect):
-                self._field(effect)
-            elif isinstance(effect, ClaimEffect | ReleaseEffect):
-                self._claim(effect)
-            elif isinstance(effect, LockEffect | UnlockEffect):
-                self._lock(effect)
-            elif isinstance(effect, MintEffect | BurnEffect | MoveEffect):
-                self._balance(effect)
-            elif isinstance(effect, CreateEffect):
-                self._create(effect)
-            elif isinstance(effect, FireEffect):
-                self._fire(effect)
-            else:
-                self._timer(effect)
+            _EFFECTS[type(effect)](self, effect)
+
+    def when(self, effect: IfEffect) -> None:
+        """Effects under a condition."""
+        if truth(effect.when, self._scope):
+            self.run(effect.then)
 
     def _value(self, tree: list[Any]) -> Value:
         return evaluate(tree, self._scope)
 
-    def _field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
+    def change_field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
+        """set, push, pull."""
         data, value = self._record["data"], self._value(effect.value)
         listed = isinstance(self._kind.fields[effect.field], fields.ListField)
         # Kinds are checked when all is done; what no kind takes would make nested values until
@@ -156,12 +150,13 @@ class _Runner:
             del items[at]
         data[effect.field] = items
 
-    def _claim(self, effect: ClaimEffect | ReleaseEffect) -> None:
+    def claim(self, effect: ClaimEffect | ReleaseEffect) -> None:
+        """claim, release."""
         namespace = f"{self._loaded.definition.service}.{effect.namespace}"
         parts = [self._value(tree) for tree in effect.key]
         weigh(parts, self._act.meter)
         key = claim_key(namespace, parts)
-        taken = self._act.draft.get(key)
+        taken = self._act.draft.get(key) if self._act.draft.has(key) else None
         mine = canonical.encode({"record": self._record["id"]})
         if isinstance(effect, ClaimEffect):
             if taken is not None:
@@ -172,7 +167,8 @@ class _Runner:
         else:
             self._act.draft.delete(key)
 
-    def _lock(self, effect: LockEffect | UnlockEffect) -> None:
+    def lock(self, effect: LockEffect | UnlockEffect) -> None:
+        """lock, unlock."""
         target = self._other(effect.record)
         locks = dict(target["locks"])
         if isinstance(effect, LockEffect):
@@ -217,7 +213,8 @@ class _Runner:
             raise Refused("EXPRESSION_TYPE")
         return value
 
-    def _balance(self, effect: MintEffect | BurnEffect | MoveEffect) -> None:
+    def balance(self, effect: MintEffect | BurnEffect | MoveEffect) -> None:
+        """mint, burn, move."""
         unit, amount = self._loaded.unit(effect.unit), self._amount(effect.amount)
         act = self._act
         if isinstance(effect, MoveEffect):
@@ -230,7 +227,8 @@ class _Runner:
         if reason:
             raise Refused(reason, unit=effect.unit)
 
-    def _timer(self, effect: TimerEffect | CancelEffect) -> None:
+    def timer(self, effect: TimerEffect | CancelEffect) -> None:
+        """timer, cancel."""
         timers = self._record["timers"]
         if isinstance(effect, CancelEffect):
             timers.pop(effect.name, None)
@@ -245,7 +243,8 @@ class _Runner:
         if self._act.depth > DEPTH_MAX:
             raise Refused("TOO_DEEP")
 
-    def _create(self, effect: CreateEffect) -> None:
+    def create(self, effect: CreateEffect) -> None:
+        """A record of this service."""
         act, loaded = self._act, self._loaded
         record_type = loaded.definition.record_type(effect.type)
         kind = loaded.definition.types[effect.type]
@@ -259,9 +258,8 @@ class _Runner:
         made = new_record(act, record, record_type, self._record["def"])
         made["data"] = {name: value for name, value in data.items() if value is not None}
         self._deeper()
-        made_seq = perform(
-            act, loaded, kind, None, made, kind.transitions[CREATE], {}, self._signers()
-        )
+        scope = scope_of(act, loaded, made, {}, self._signers())
+        made_seq = perform(act, loaded, kind, None, made, kind.transitions[CREATE], scope)
         act.fired[record, made_seq] = CREATE
         act.depth -= 1
 
@@ -269,7 +267,8 @@ class _Runner:
         signers: Sequence[str] = self._scope.variables["signers"]
         return signers
 
-    def _fire(self, effect: FireEffect) -> None:
+    def fire(self, effect: FireEffect) -> None:
+        """An internal transition of another record."""
         act = self._act
         before = self._other(effect.record)
         given = {name: self._value(tree) for name, tree in effect.input.items()}
@@ -280,6 +279,26 @@ class _Runner:
         check_input(act, transition, given)
         self._deeper()
         after = {**before, "data": dict(before["data"]), "timers": dict(before["timers"])}
-        seq = perform(act, loaded, kind, before, after, transition, given, self._signers())
+        scope = scope_of(act, loaded, after, given, self._signers())
+        seq = perform(act, loaded, kind, before, after, transition, scope)
         act.fired[before["id"], seq] = effect.transition
         act.depth -= 1
+
+
+_EFFECTS: Final[dict[type, Callable[[_Runner, Any], None]]] = {
+    IfEffect: _Runner.when,
+    SetEffect: _Runner.change_field,
+    PushEffect: _Runner.change_field,
+    PullEffect: _Runner.change_field,
+    ClaimEffect: _Runner.claim,
+    ReleaseEffect: _Runner.claim,
+    LockEffect: _Runner.lock,
+    UnlockEffect: _Runner.lock,
+    MintEffect: _Runner.balance,
+    BurnEffect: _Runner.balance,
+    MoveEffect: _Runner.balance,
+    CreateEffect: _Runner.create,
+    FireEffect: _Runner.fire,
+    TimerEffect: _Runner.timer,
+    CancelEffect: _Runner.timer,
+}

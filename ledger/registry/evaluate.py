@@ -14,6 +14,7 @@ from ledger.ids import INTEGER_MAX
 Value: TypeAlias = Any
 """int, str, bool, None, list of values, or dict of str to value."""
 
+_NESTED: Final = (list, dict)
 TEXT_MAX: Final = 4_096
 """Longest text and list that an expression may make."""
 
@@ -95,10 +96,10 @@ def evaluate(tree: list[Any], scope: Scope) -> Value:
         return simple(tree, scope)
     left = evaluate(tree[1], scope)
     right = evaluate(tree[2], scope)
-    if isinstance(left, list | dict):
-        weigh(left, scope.meter)
-    if isinstance(right, list | dict):
-        weigh(right, scope.meter)
+    if isinstance(left, _NESTED):
+        weigh(left, meter)
+    if isinstance(right, _NESTED):
+        weigh(right, meter)
     return _BINARY[kind](left, right)
 
 

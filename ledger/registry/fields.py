@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -103,20 +104,20 @@ class ListField(_Field, frozen=True, tag="list"):
 Field: TypeAlias = ItemField | ListField
 
 
-class Lookup:
+class Lookup(Protocol):
     """What exists on the chain, asked while values are checked."""
 
-    def __init__(
-        self,
-        party_exists: Callable[[str], bool],
-        record_type: Callable[[str], str | None],
-        spend: Callable[[int], None],
-    ) -> None:
-        """`record_type` gives the type of a record, or None when it does not exist; `spend` takes
-        the cost of checking before it is done, and may raise."""
-        self.party_exists = party_exists
-        self.record_type = record_type
-        self.spend = spend
+    def party_exists(self, party: str) -> bool:
+        """Whether a party was ever registered."""
+        ...
+
+    def record_type(self, record: str) -> str | None:
+        """The type of a service's record, or None when it does not exist."""
+        ...
+
+    def spend(self, cost: int) -> None:
+        """Pay for a check before it is done; may raise."""
+        ...
 
 
 def check_field(field: Field) -> None:
@@ -145,23 +146,24 @@ def check_field(field: Field) -> None:
 
 
 def check_values(
-    fields: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup
+    fields: Mapping[str, Field],
+    values: Mapping[str, Any],
+    lookup: Lookup,
+    checked: Mapping[str, Any] = MappingProxyType({}),
 ) -> str | None:
     """Name of the first field (in the definition's order) that is not right, else None.
 
-    Optional fields may be missing or null. Unknown names are not right either.
+    Optional fields may be missing or null. Unknown names are not right either. A value that
+    `checked` has too is not looked at again: what a record or a party was, it stays.
     """
     for name, field in fields.items():
         value = values.get(name)
         if value is None:
             if field.required:
                 return name
-        elif not fits(field, value, lookup):
+        elif value is not checked.get(name) and not fits(field, value, lookup):
             return name
-    for name in sorted(values):
-        if name not in fields:
-            return name
-    return None
+    return None if values.keys() <= fields.keys() else min(values.keys() - fields.keys())
 
 
 def check_given(
@@ -183,13 +185,15 @@ def check_given(
 def fits(field: Field, value: Any, lookup: Lookup) -> bool:
     """Whether a value that is not null is of the field's kind."""
     lookup.spend(1)
-    if isinstance(field, ListField):
-        return (
-            type(value) is list
-            and len(value) <= field.max
-            and all(fits(field.items, item, lookup) for item in value)
-        )
     return _FITS[type(field)](field, value, lookup)
+
+
+def _list(field: Any, value: Any, lookup: Lookup) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= field.max
+        and all(fits(field.items, item, lookup) for item in value)
+    )
 
 
 def _integer(field: Any, value: Any, lookup: Lookup) -> bool:
@@ -246,4 +250,5 @@ _FITS: Final[dict[type, Callable[[Any, Any, Lookup], bool]]] = {
     CommitmentField: _hash,
     PartyField: _party,
     RecordField: _record,
+    ListField: _list,
 }

@@ -21,6 +21,7 @@ class Pending(msgspec.Struct, frozen=True):
     """Value of `pending/<record id>/<pending id>`."""
 
     id: str
+    """Empty until it turns out that the act has to wait."""
     record: str
     type: str
     version: int

@@ -64,6 +64,22 @@ class Search:
         self._answers: dict[tuple[int, str, bool], bool] = {}
         """(identity of a policy, party, answer when it cannot be decided) -> answer."""
 
+    def alone(self, policy: Policy, party: str) -> bool:
+        """Whether one party satisfies the policy by itself. True is true; False says only that it
+        takes the whole search: an empty list of parties, say, asks for nobody."""
+        self._authorities.spend(1)
+        if isinstance(policy, AnyPolicy):
+            return any(self.alone(part, party) for part in policy.of)
+        if isinstance(policy, AllPolicy):
+            return len(policy.of) == 1 and self.alone(policy.of[0], party)
+        if isinstance(policy, CountPolicy):
+            return policy.n == 1 and self.alone(policy.of, party)
+        if isinstance(policy, ExceptPolicy):
+            return not self._excluded(policy, party) and self.alone(policy.of, party)
+        if isinstance(policy, EachPolicy):
+            return self._parties(policy) == frozenset((party,))
+        return self._is(policy, party)
+
     def satisfied(self, policy: Policy, signers: Sequence[str]) -> bool:
         """Whether distinct signers serve every part of some way to satisfy the policy."""
         return next(self.ways(policy, tuple(signers), frozenset()), None) is not None
@@ -108,18 +124,26 @@ class Search:
         """Ways through all parts. Whichever order led to a set of signers, what follows is the
         same: each set is followed once at each part, or eight signers would mean 8! searches."""
         tried: tuple[set[frozenset[str]], ...] = tuple(set() for _ in range(len(parts) + 1))
+        return self._follow(parts, signers, used, tried)
 
-        def follow(at: int, taken: frozenset[str]) -> Iterator[frozenset[str]]:
-            if taken in tried[at]:
-                return
-            tried[at].add(taken)
-            if at == len(parts):
-                yield taken
-                return
-            for further in self.ways(parts[at], signers, taken):
-                yield from follow(at + 1, further)
-
-        return follow(0, used)
+    def _follow(
+        self,
+        parts: tuple[Policy, ...],
+        signers: tuple[str, ...],
+        taken: frozenset[str],
+        tried: tuple[set[frozenset[str]], ...],
+    ) -> Iterator[frozenset[str]]:
+        """Ways through the last `parts` when `taken` signers serve those before them; `tried`, for
+        as many parts as are left, and none."""
+        known = tried[len(parts)]
+        if taken in known:
+            return
+        known.add(taken)
+        if not parts:
+            yield taken
+            return
+        for further in self.ways(parts[0], signers, taken):
+            yield from self._follow(parts[1:], signers, further, tried)
 
     def _parties(self, policy: EachPolicy) -> frozenset[str] | None:
         """The different parties of a list; None when it is no list of texts."""

@@ -11,6 +11,7 @@ from ledger.registry.act import (
     Refused,
     check_transition,
     form_of,
+    scope_of,
     write_timers,
 )
 from ledger.registry.catalogue import record_value
@@ -75,7 +76,8 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
         transition = check_transition(before, kind, name, acting=None)
         if not transition.auto:  # a migration may have made it an act of people
             return "NOT_AUTO", {}
-        seq = perform(act, loaded, kind, before, after, transition, {}, ())
+        scope = scope_of(act, loaded, after, {}, ())
+        seq = perform(act, loaded, kind, before, after, transition, scope)
     except Refused as refused:
         return refused.reason, refused.results[0] if refused.results else {}
     except ExpressionRefused as refused:

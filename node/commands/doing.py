@@ -17,7 +17,7 @@ from node.answers import CommandError
 from node.client import Client
 from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
 from node.commands.types import owner_of, unknown_type
-from node.commands.values import check, on_chain, shown, typed
+from node.commands.values import OnChain, check, shown, typed
 
 ValuesArgument = Annotated[list[str] | None, typer.Argument(help="field=value …")]
 YesOption = Annotated[
@@ -60,7 +60,7 @@ def _complete(
     if missing:
         detail = f"missing: {', '.join(missing)}"
         raise CommandError(answers.USAGE, "FIELDS_MISSING", detail, "give them as field=value")
-    check(form, values, on_chain(client))
+    check(form, values, OnChain(client))
     return values
 
 

@@ -52,18 +52,28 @@ def check(given: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup)
             raise _unfit(given[name], value, name)
 
 
-def on_chain(client: Client) -> Lookup:
-    """Parties and records as a node knows them."""
+class OnChain:
+    """Parties and records as a node knows them (`ledger.registry.fields.Lookup`)."""
 
-    def party_exists(party: str) -> bool:
-        return client.call("state_get", {"key": f"party/{party}"})["value"] is not None
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
-    def record_type(record: str) -> str | None:
-        text = client.call("state_get", {"key": f"record/{record}"})["value"]
+    def _value(self, key: str) -> str | None:
+        text: str | None = self._client.call("state_get", {"key": key})["value"]
+        return text
+
+    def party_exists(self, party: str) -> bool:
+        """Whether a party was ever registered."""
+        return self._value(f"party/{party}") is not None
+
+    def record_type(self, record: str) -> str | None:
+        """The type of a service's record, or None when it does not exist."""
+        text = self._value(f"record/{record}")
         value = {} if text is None else msgspec.json.decode(text)
         return str(value["type"]) if "locks" in value else None  # no document
 
-    return Lookup(party_exists, record_type, lambda cost: None)
+    def spend(self, cost: int) -> None:
+        """Nobody pays on this side."""
 
 
 def wanted(field: Field) -> str:

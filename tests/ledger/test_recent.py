@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ledger import recent
 from ledger.recent import VALUE_BYTES_MAX, Recent
 
-KEYS = st.sampled_from([b"k%d" % number for number in range(12)])
+KEYS = st.sampled_from([b"%c%d" % (table, number) for table in b"sk" for number in range(8)])
 VALUES = st.sampled_from([None, b"", b"1", b"2", b"x" * (VALUE_BYTES_MAX + 1)])
 STEPS = st.lists(st.one_of(KEYS, st.dictionaries(KEYS, VALUES, max_size=4)), max_size=60)
 
@@ -45,13 +45,24 @@ def test_rows_asked_for_stay_and_others_go() -> None:
         assert kept.get(b"99") is None
 
 
+def test_rows_of_the_state_are_kept_as_they_are_written() -> None:
+    kept = Recent()
+    kept.written({b"srecord/a": b"1", b"sbalance/b": None, b"vrecord/a": b"0"})
+    assert kept.get(b"srecord/a") == b"1"
+    assert kept.get(b"sbalance/b") is None
+    with pytest.raises(KeyError):
+        kept.get(b"vrecord/a")
+
+
 def test_long_values_are_not_kept() -> None:
     kept = Recent()
     kept.put(b"a", b"1")
     kept.written({b"a": b"x" * (VALUE_BYTES_MAX + 1)})
+    kept.written({b"s": b"1"})
+    kept.written({b"s": b"x" * (VALUE_BYTES_MAX + 1)})
     kept.put(b"b", b"x" * (VALUE_BYTES_MAX + 1))
     kept.put(b"c", b"x" * VALUE_BYTES_MAX)
     assert kept.get(b"c") is not None
-    for key in (b"a", b"b"):
+    for key in (b"a", b"b", b"s"):
         with pytest.raises(KeyError):
             kept.get(key)

@@ -330,6 +330,19 @@ def test_a_migration_lets_old_records_act_by_new_rules() -> None:
     assert club.reason("ann", "record.create", **create) == "VERSION_NOT_CURRENT"
 
 
+def test_values_of_a_migrated_record_are_measured_by_the_rules_it_acts_by() -> None:
+    """Those of other records were, when they were written, and are not measured again."""
+    club = Club()
+    small, large = club.case(number=1), club.case(number=9)
+    narrow = version(2, ("{kind: integer, required: false}", NARROW))
+    assert activate(club, narrow) == ""
+    assert club.act(large, "hold") == ""  # still by the first version
+    assert outcome(club, "migrate", {"service": "club", "source": 1, "target": 2}) == ""
+    assert club.act(small, "hold") == ""
+    assert club.act(large, "shut") == "DATA_INVALID"
+
+
+NARROW = "{kind: integer, required: false, maximum: 5}"
 COUNTED = (
     "    universal:\n",
     "    aggregates:\n      kept: {type: keeper, link: case, states: [open]}\n    universal:\n",

@@ -167,6 +167,20 @@ def test_a_signer_who_was_needed_may_take_part(policy: Policy) -> None:
             assert may_take_part(policy, party, CHAIN)
 
 
+@settings(max_examples=600, deadline=None)
+@given(_policies)
+def test_who_suffices_alone_suffices_in_the_whole_search(policy: Policy) -> None:
+    if leaves_of(policy) > LEAVES_MAX or len(expand(policy)) > 64:
+        return
+    asks_nobody = any(part == EachPolicy(["list", []]) for part in policies_of(policy))
+    for party in PARTIES:
+        whole = satisfied(policy, [party], CHAIN) and may_take_part(policy, party, CHAIN)
+        if Search(CHAIN).alone(policy, party):
+            assert whole
+        elif not asks_nobody:
+            assert not whole
+
+
 def test_one_person_with_two_jobs_is_one_person() -> None:
     both = AllPolicy((RolePolicy("x"), RolePolicy("y")))
     assert not satisfied(both, ["a1"], CHAIN)
@@ -185,6 +199,8 @@ def test_an_empty_list_asks_nobody_and_authorises_nobody() -> None:
     empty = EachPolicy(["list", []])
     assert satisfied(AllPolicy((RolePolicy("x"), empty)), ["a1"], CHAIN)
     assert not may_take_part(empty, "a1", CHAIN)
+    assert not Search(CHAIN).alone(empty, "a1")
+    assert not Search(CHAIN).alone(AnyPolicy((empty, RolePolicy("y"))), "a2")
 
 
 @pytest.mark.parametrize("leaf", [IsPolicy(["unknown"]), EachPolicy(["unknown"])])
