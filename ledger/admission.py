@@ -1,7 +1,7 @@
 """Admission: whether a transaction can be in a block at all (docs/spec/formats.md, section 3).
 
-The reasons are tested in the order of the specification's table. `parse` needs no state;
-`admit` is what a node asks before it takes a transaction from a client.
+`parse` needs no state. The other rules stand here one by one, in the order of the specification's
+table: a node asks them before it takes a transaction, the executor before it runs one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,7 @@ from ledger.crypto import Verifier
 from ledger.ids import ChainId, Kid, TxId
 from ledger.operation import Operation
 from ledger.parameters import Parameters
-from ledger.parties import (
-    KeyStatus,
-    Party,
-    PartyKey,
-    decode_party,
-    find_owner,
-    find_party,
-    party_key,
-)
+from ledger.parties import KeyStatus, Party, PartyKey, decode_party, find_owner, party_key
 from ledger.state import Reader
 from ledger.transaction import Inadmissible, Transaction
 
@@ -98,11 +90,6 @@ def _refuse_unlisted(tx: Transaction, state: Reader) -> NoReturn:
     raise Inadmissible("TX_KEY_REVOKED", f"the key was {owner.status.value}")
 
 
-def resolve_key(tx: Transaction, state: Reader) -> bytes:
-    """Public key (32 bytes) that the signature must verify under. Raises as `resolve` does."""
-    return resolve(tx, state).public_key
-
-
 def check_signature(tx: Transaction, public_key: bytes, verifier: Verifier) -> None:
     """Raises Inadmissible: TX_SIGNATURE_INVALID."""
     if not verifier.verify(public_key, tx.signing_input, tx.signature):
@@ -144,30 +131,3 @@ def check_quota(count: int, parameters: Parameters) -> None:
         raise Inadmissible(
             "PARTY_MARKS_FULL", f"the agency has {count} live marks; wait until some expire"
         )
-
-
-def check_current(tx: Transaction, state: Reader, time_ms: int, parameters: Parameters) -> None:
-    """TX_EXPIRED to PARTY_MARKS_FULL. Raises Inadmissible; Replayed carries the first id."""
-    check_time(tx, time_ms, parameters)
-    check_replay(tx, state, time_ms)
-    party = find_party(state, tx.iss)
-    agency = tx.iss if party is None else party.agency
-    check_quota(marks.count_marks(state, agency), parameters)
-
-
-def admit(
-    admitted: Admitted,
-    state: Reader,
-    time_ms: int,
-    parameters: Parameters,
-    verifier: Verifier | None,
-) -> None:
-    """All rules that need the state. Raises Inadmissible.
-
-    Without a verifier the signature is taken to be valid: it was verified before.
-    """
-    tx = admitted.transaction
-    signatory = resolve(tx, state)
-    if verifier is not None:
-        check_signature(tx, signatory.public_key, verifier)
-    check_current(tx, state, time_ms, parameters)

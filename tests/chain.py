@@ -16,6 +16,7 @@ from ledger.parameters import Parameters
 from ledger.signed_text import approval_text, possession_text
 from ledger.store import MemoryStore, Store
 from ledger.system_state import genesis_state
+from ledger.transaction import Inadmissible
 from tests.builders import GENESIS_TIME_MS, GenesisKit, kid_of, make_genesis
 
 
@@ -75,6 +76,24 @@ class Chain:
         if execution.next_validators is not None:
             self.validators = execution.next_validators
         return [json.loads(entry) for entry in execution.entries]
+
+    def refusal(
+        self, raw: bytes, *, time_ms: int | None = None, known_valid: bool = False
+    ) -> Inadmissible | None:
+        """Why a block after the head, of the head's time unless given, cannot hold a transaction;
+        None: it can. With `known_valid` its signature was verified before."""
+        try:
+            admitted = self.parse(raw)
+        except Inadmissible as why:
+            return why
+        execution = self.execute(
+            [raw],
+            select=True,
+            known_valid={admitted.transaction.id} if known_valid else frozenset(),
+            time_ms=self.time_ms if time_ms is None else time_ms,
+        )
+        assert len(execution.included) + len(execution.dropped) == 1
+        return execution.dropped[0].why if execution.dropped else None
 
     def jti(self) -> str:
         """A fresh jti."""

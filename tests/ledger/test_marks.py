@@ -7,11 +7,10 @@ from hashlib import sha256
 
 import pytest
 
-from ledger.admission import Replayed, check_current
+from ledger.admission import Replayed
 from ledger.executor import BlockInvalid
 from ledger.marks import count_marks, find_mark, minute_of
 from ledger.parameters import Parameters
-from ledger.transaction import Inadmissible
 from tests.builders import EXP, GENESIS_TIME_MS, make_genesis
 from tests.chain import Chain, document
 
@@ -42,11 +41,10 @@ def test_a_replay_names_the_first_transaction() -> None:
     chain = Chain()
     raw = _sign(chain, "agency-0", "a")
     chain.block(raw)
-    again = chain.parse(_sign(chain, "agency-0", "a", EXP + 60)).transaction
-    with pytest.raises(Replayed) as caught:
-        check_current(again, chain.state, chain.time_ms, chain.parameters)
-    assert caught.value.reason == "TX_REPLAYED"
-    assert caught.value.first == sha256(raw).digest()
+    why = chain.refusal(_sign(chain, "agency-0", "a", EXP + 60))
+    assert isinstance(why, Replayed)
+    assert why.reason == "TX_REPLAYED"
+    assert why.first == sha256(raw).digest()
     # Another party may use the same jti.
     assert chain.block(_sign(chain, "agency-1", "a"))[0]["status"] == "committed"
 
@@ -99,9 +97,7 @@ def test_the_quota_is_per_agency_and_counts_the_block_itself() -> None:
     with pytest.raises(BlockInvalid, match="PARTY_MARKS_FULL"):
         chain.execute(raws)
     chain.block(*raws[:16])
-    with pytest.raises(Inadmissible) as caught:
-        check_current(
-            chain.parse(raws[16]).transaction, chain.state, chain.time_ms, chain.parameters
-        )
-    assert caught.value.reason == "PARTY_MARKS_FULL"
+    why = chain.refusal(raws[16])
+    assert why is not None
+    assert why.reason == "PARTY_MARKS_FULL"
     chain.block(_sign(chain, "agency-1", "other"))
