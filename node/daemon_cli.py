@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -13,6 +13,15 @@ from node import answers, config, genesis_cli, testnet_cli
 from node.answers import CommandError
 from node.home import Home
 from node.operator import DEFAULT_HOME, PROGRAM, HomeOption, JsonOption, failing
+
+if TYPE_CHECKING:
+    from node.founding import MemberFile
+    from node.provision import MemberKeys
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - asked for by --address
+_HERE = {EVERYWHERE: LOOPBACK, "[::]": "[::1]"}
+"""How this machine calls a node that listens on every address."""
 
 app = typer.Typer(
     name=PROGRAM,
@@ -34,10 +43,14 @@ def init(
     name: Annotated[str, typer.Option(help="Member name of this validator.")],
     chain_name: Annotated[str, typer.Option(help="Name of the chain to be founded.")],
     home: HomeOption = DEFAULT_HOME,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    address: Annotated[
+    host: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT at which the others reach it; then listens for all peers."),
+        typer.Option(help="Where to listen for peers: everywhere with --address, else 127.0.0.1."),
+    ] = None,
+    rpc_host: Annotated[str, typer.Option(help="Where to listen for clients.")] = LOOPBACK,
+    metrics_host: Annotated[str, typer.Option(help="Where to serve metrics.")] = LOOPBACK,
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT at which the others reach it.")
     ] = None,
     p2p_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The port of --address, or 26656.")
@@ -47,20 +60,22 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make keys, configuration and vote store; never replaces a key."""
-    from ledger import base64url
-    from ledger.ids import CHAIN_NAME, CODE
-    from node.founding import MemberFile
-    from node.home import write_replacing
     from node.provision import Ports, init_home
 
     with failing(as_json):
-        for option, pattern, text in (("name", CODE, name), ("chain-name", CHAIN_NAME, chain_name)):
-            if pattern.fullmatch(text) is None:
-                detail = f"--{option} {text!r}: want a-z, 0-9 and inner hyphens"
-                raise CommandError(answers.USAGE, "NAME_INVALID", detail)
+        _check_names(name, chain_name)
         port = p2p_port or (26656 if address is None else _port(address))
-        everywhere = "" if address is None else "0.0.0.0"  # noqa: S104 - asked for by --address
-        ports = Ports(host, port, rpc_port, metrics_port, p2p_host=everywhere)
+        if host is None:
+            host = LOOPBACK if address is None else EVERYWHERE
+        ports = Ports(
+            _host("rpc-host", rpc_host),
+            port,
+            rpc_port,
+            metrics_port,
+            advertised="" if address is None else address.rpartition(":")[0],
+            p2p_host=_host("host", host),
+            metrics_host=_host("metrics-host", metrics_host),
+        )
         try:
             keys = init_home(Home(home), name, chain_name, ports)
         except FileExistsError as error:
@@ -70,22 +85,54 @@ def init(
                 f"{error.filename} is there already; keys are never replaced",
                 "choose another folder with --home",
             ) from None
-        member = MemberFile(
-            name=keys.name,
-            vote_key=base64url.encode(keys.vote_key),
-            vote_key_proof=base64url.encode(keys.vote_key_proof),
-            transport_certificate=base64url.encode(keys.certificate),
-            address=address or f"{host}:{port}",
-        )
-        encoded = msgspec.json.encode(member)
-        write_replacing(Home(home).member, msgspec.json.format(encoded) + b"\n")
+        member = _write_member(Home(home), keys, address or f"{ports.p2p_host}:{port}")
         text = f"initialised {home}\nfor the genesis document, {Home(home).member}: "
         data = {
             "home": str(home),
             "member": msgspec.to_builtins(member),
             "member_file": str(Home(home).member),
         }
-        answers.succeed(data, text + encoded.decode(), as_json=as_json)
+        answers.succeed(data, text + msgspec.json.encode(member).decode(), as_json=as_json)
+
+
+def _write_member(home: Home, keys: MemberKeys, address: str) -> MemberFile:
+    """What the others must know of this validator, and a file that says it."""
+    from ledger import base64url
+    from node.founding import MemberFile
+    from node.home import write_replacing
+
+    member = MemberFile(
+        name=keys.name,
+        vote_key=base64url.encode(keys.vote_key),
+        vote_key_proof=base64url.encode(keys.vote_key_proof),
+        transport_certificate=base64url.encode(keys.certificate),
+        address=address,
+    )
+    write_replacing(home.member, msgspec.json.format(msgspec.json.encode(member)) + b"\n")
+    return member
+
+
+def _check_names(name: str, chain_name: str) -> None:
+    """Raises CommandError."""
+    from ledger.ids import CHAIN_NAME, CODE
+
+    for option, pattern, text in (("name", CODE, name), ("chain-name", CHAIN_NAME, chain_name)):
+        if pattern.fullmatch(text) is None:
+            detail = f"--{option} {text!r}: want a-z, 0-9 and inner hyphens"
+            raise CommandError(answers.USAGE, "NAME_INVALID", detail)
+
+
+def _host(option: str, text: str) -> str:
+    """A host as `listen` settings write it, IPv6 in brackets. Raises CommandError."""
+    from node.provision import literal_of
+
+    host = f"[{text.strip('[]')}]" if getattr(literal_of(text), "version", 4) == 6 else text
+    try:
+        config.parse({"rpc": {"listen": f"{host}:1"}}, "")
+    except config.ConfigError:
+        detail = f"--{option} {text!r}: want a host name or an IP address"
+        raise CommandError(answers.USAGE, "HOST_INVALID", detail) from None
+    return host
 
 
 def _port(address: str) -> int:
@@ -161,8 +208,9 @@ def status(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     from node.client import Client
 
     with failing(as_json):
-        listen = config.load(Home(home).config).rpc.listen
-        data = Client((f"http://{listen}/",), _remedy(home)).call("node_status")
+        host, _, port = config.load(Home(home).config).rpc.listen.rpartition(":")
+        url = f"http://{_HERE.get(host, host)}:{port}/"
+        data = Client((url,), _remedy(home)).call("node_status")
         answers.succeed(data, _status_text(data), as_json=as_json)
 
 

@@ -19,6 +19,7 @@ from ledger.parameters import Parameters
 from node import config
 from node.answers import KEY, NEGATIVE, NOT_FOUND, USAGE, CommandError
 from node.home import Home, read_key_seed
+from node.provision import literal_of
 from p2p.peers import parse_address
 from p2p.tls import check_certificate
 
@@ -186,11 +187,7 @@ def warnings(genesis: Genesis, now_ms: int) -> list[str]:
 
 def _literal(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The IP address of host:port; None for a name."""
-    host, _ = parse_address(address)
-    try:
-        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    except ValueError:
-        return None
+    return literal_of(parse_address(address)[0])
 
 
 def _is_only_here(address: str) -> bool:

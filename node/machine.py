@@ -44,6 +44,9 @@ HOLD_MS = 1_000
 """A client's batch waits at most this long for its answer."""
 HELD_MAX = 64
 """Batches that wait for their answer at once."""
+HELD_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes of their transactions. A request may bring 8 MiB (`rpc.body_bytes_max`): 64 would be half a
+GiB beside a pool of 64 MiB. Two of the largest fit, and 64 batches of 100 small transactions."""
 OFFER_AGE_MS = 1_000
 """Transactions that wait this long are offered to every peer again."""
 
@@ -84,6 +87,7 @@ class Machine:
         self._expire_ms = 0
         self._agenda = Agenda(chain)
         self._held: deque[tuple[int, Submitted]] = deque()
+        self._held_bytes = 0
 
     def handle(self, event: NodeEvent, now: Now) -> list[Output]:
         """Take one event and return what the world must do, in order."""
@@ -102,6 +106,7 @@ class Machine:
                 self._submitted(transactions, ticket)  # somebody sits and waits for it
             case Submitted():
                 self._held.append((now.mono_ms, event))
+                self._held_bytes += _size(event)
             case Tick():
                 self._tick()
             case _:
@@ -228,9 +233,11 @@ class Machine:
                 len(self.mempool) >= self._patience.admit_below
                 and self._now.mono_ms - since_ms < HOLD_MS
                 and len(self._held) <= HELD_MAX
+                and self._held_bytes <= HELD_BYTES_MAX
             ):
                 return
             self._held.popleft()
+            self._held_bytes -= _size(event)
             self._submitted(event.transactions, event.ticket)
 
     def _submitted(self, transactions: tuple[bytes, ...], ticket: int) -> None:
@@ -283,6 +290,11 @@ class Machine:
             return True
         replica = self.core.replica
         return self._agenda.is_due(self._now, leads=replica.leads(replica.next_height))
+
+
+def _size(event: Submitted) -> int:
+    """Bytes of a batch's transactions."""
+    return sum(map(len, event.transactions))
 
 
 def _signatures(message: messages.Message) -> int:

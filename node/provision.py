@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Ports:
     """Where one node listens, and under which name others reach it."""
 
     host: str
+    """Where clients are listened for; IPv6 in brackets."""
     p2p: int
     rpc: int
     metrics: int
@@ -47,11 +49,31 @@ class Ports:
     """Host name in the genesis document; empty means `host`."""
     p2p_host: str = ""
     """Where peers are listened for, when not at `host` like clients."""
+    metrics_host: str = ""
+    """Where metrics are served, when not at `host`."""
 
     @property
     def address(self) -> str:
         """host:port under which peers dial this node."""
         return f"{self.advertised or self.host}:{self.p2p}"
+
+    @property
+    def client_names(self) -> list[str]:
+        """Host names by which clients of other machines reach this node; none on loopback."""
+        literal = literal_of(self.host)
+        if literal is not None and literal.is_loopback:
+            return []
+        everywhere = literal is not None and literal.is_unspecified
+        names = [self.advertised, "" if everywhere else self.host]
+        return [name for name in dict.fromkeys(names) if name]
+
+
+def literal_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a host is, with or without brackets; None for a name."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        return None
 
 
 def now_text() -> str:
@@ -74,10 +96,10 @@ def init_home(home: Home, name: str, chain_name: str, ports: Ports) -> MemberKey
         "node": {"name": name},
         "p2p": {"listen": f"{ports.p2p_host or ports.host}:{ports.p2p}"},
         "rpc": {"listen": f"{ports.host}:{ports.rpc}"},
-        "metrics": {"listen": f"{ports.host}:{ports.metrics}"},
+        "metrics": {"listen": f"{ports.metrics_host or ports.host}:{ports.metrics}"},
     }
-    if ports.advertised:
-        values["rpc"]["allowed_hosts"] = ["127.0.0.1", "localhost", ports.advertised]
+    if ports.client_names:
+        values["rpc"]["allowed_hosts"] = [*config.Rpc().allowed_hosts, *ports.client_names]
     if not home.config.exists():
         write_replacing(home.config, config.template(values).encode("utf-8"))
     home.data.mkdir(mode=0o700, exist_ok=True)

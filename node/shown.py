@@ -17,9 +17,9 @@ def moment(seconds: int) -> str:
 
 
 def plain(value: Any, kind: str = "") -> str:
-    """A value of a record; `kind` is its field's, where it is known."""
+    """A value of a record; `kind` is its field's, or its items', where it is known."""
     if isinstance(value, list):
-        return ", ".join(plain(item) for item in value) or "(none)"
+        return ", ".join(plain(item, kind) for item in value) or "(none)"
     if kind == "time" and type(value) is int:
         return moment(value)
     return written(value)

@@ -60,6 +60,11 @@ def failing(as_json: bool) -> Iterator[None]:
         )
 
 
+def new_jti() -> str:
+    """An idempotency key that nobody used."""
+    return f"cli-{secrets.token_hex(12)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A profile ready to sign and send."""
@@ -85,7 +90,7 @@ class Session:
         claims = {
             "iss": self.party,
             "aud": self.profile.chain_id,
-            "jti": jti or f"cli-{secrets.token_hex(12)}",
+            "jti": jti or new_jti(),
             "exp": int(time.time()) + EXPIRY_SECONDS,
             "ops": operations,
         }

@@ -11,6 +11,7 @@ from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOpt
 from node.commands.doing import YesOption, confirm, send
 from node.commands.pages import ITEMS_MAX, CursorOption, LimitOption, follow, told
 from node.commands.record import short
+from node.commands.values import Kinds
 from node.shown import moment
 
 app = typer.Typer(help="What waits for a signature.", no_args_is_help=True)
@@ -49,12 +50,13 @@ def task_show(
         client = Session.open(profile).client
         data = client.call("task_get", {"record": record, "pending": pending})
         task = data["task"]
+        values = {} if as_json else Kinds(client).input(task)
         lines = [
             f"{task['transition']} on {task['record']}  {task['status']}, until "
             f"{moment(task['until'])}",
             f"  signed by {', '.join(task['signers'])}",
         ]
-        lines += [f"  {name:16} {value}" for name, value in task["input"].items()]
+        lines += [f"  {name:16} {value}" for name, value in values.items()]
         if task["status"] == "waiting":
             answers.progress(f"sign it: muniment task sign {record} {pending}")
         answers.succeed(data, "\n".join(lines), as_json=as_json)
@@ -73,7 +75,7 @@ def task_sign(
     with failing(as_json):
         session = Session.open(profile)
         task = session.client.call("task_get", {"record": record, "pending": pending})["task"]
-        given = short(task["input"])
+        given = short(Kinds(session.client).input(task))
         line = f"{session.party} signs {pending}: {task['transition']} on {record}"
         confirm(f"{line}: {given}" if given else line, yes)
         operation = {"op": "record.approve", "id": record, "pending": pending}

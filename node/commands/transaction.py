@@ -12,7 +12,15 @@ import typer
 from ledger.ids import JTI
 from node import answers
 from node.answers import CommandError
-from node.commands.context import JsonOption, ProfileOption, Session, TimeoutOption, failing
+from node.commands.context import (
+    JsonOption,
+    ProfileOption,
+    Session,
+    TimeoutOption,
+    failing,
+    new_jti,
+)
+from node.commands.operations import check_operations
 
 app = typer.Typer(help="Transactions.", no_args_is_help=True)
 
@@ -20,15 +28,26 @@ app = typer.Typer(help="Transactions.", no_args_is_help=True)
 def submit(
     file: Annotated[str, typer.Argument(help="JSON operations or a compact JWS; - for stdin.")],
     jti: Annotated[str | None, typer.Option(help="Idempotency key of a new transaction.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask a node what the services want, and sign nothing else; "
+            "without, a mistyped value stays readable in a block.",
+        ),
+    ] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for its block.")] = True,
     timeout: TimeoutOption = 30,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign operations (a JSON object or list) and submit them, or submit a signed transaction."""
+    """Sign operations (a JSON object or list) and submit them, or submit a signed transaction.
+
+    Values of records are checked before anything is signed, as `muniment do` does.
+    """
     with failing(as_json):
         session = Session.open(profile)
-        compact = _compact(session, _read(file), jti)
+        compact = _compact(session, _read(file), jti, check)
         txid = session.submit(compact)
         data: dict[str, Any] = {"id": txid, "status": "accepted"}
         text = f"accepted {txid}"
@@ -46,7 +65,7 @@ def _read(file: str) -> bytes:
         raise CommandError(answers.NOT_FOUND, "FILE_UNREADABLE", detail) from None
 
 
-def _compact(session: Session, data: bytes, jti: str | None) -> str:
+def _compact(session: Session, data: bytes, jti: str | None, checked: bool) -> str:
     text = data.strip()
     if text.count(b".") == 2 and not text.startswith((b"{", b"[")):
         return text.decode("ascii", "replace")
@@ -57,6 +76,9 @@ def _compact(session: Session, data: bytes, jti: str | None) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(answers.USAGE, "JSON_INVALID", f"operations: {error}") from None
     operations = value if isinstance(value, list) else [value]
+    jti = jti or new_jti()  # ids of new records follow from it
+    if checked:
+        check_operations(session, operations, jti)
     return session.sign(operations, jti)
 
 

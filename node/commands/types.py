@@ -1,4 +1,4 @@
-"""Types of records on a chain: whose they are, and in which ways they can be looked up."""
+"""Types of records on a chain: whose they are, what may be done with them, how they are found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 import msgspec
 
+from ledger.ids import RECORD_ID
+from ledger.modules.document import DEFINITION as DOCUMENT
+from ledger.registry.definition import CREATE, Definition, Type
+from ledger.registry.fields import BooleanField, ChoiceField, CodeField, CommitmentField, Field
 from node import answers
 from node.answers import CommandError
 from node.client import Client
@@ -26,6 +30,75 @@ def definitions(client: Client, service: str) -> list[dict[str, Any]]:
         client.call("service_get", {"service": service, "version": int(version)})["definition"]
         for version in versions
     ]
+
+
+def definition_of(client: Client, service: str, version: int | None = None) -> Definition:
+    """A service's definition, of its version in force when none is named. Raises CommandError."""
+    params = {"service": service} if version is None else {"service": service, "version": version}
+    found = client.call("service_get", params)["definition"]
+    try:
+        return msgspec.convert(found, Definition)
+    except msgspec.ValidationError as error:
+        detail = f"the definition of {service} is not of a form known here: {error}"
+        hint = "is this muniment as new as the node? muniment version"
+        raise CommandError(answers.INTERNAL, "DEFINITION_UNREADABLE", detail, hint) from None
+
+
+def kind_of(definition: Definition, record_type: str) -> Type:
+    """What a definition says of a record type. Raises CommandError."""
+    name = f"{definition.service}@{definition.version}"
+    kind = definition.types.get(record_type.removeprefix(f"{definition.service}-"))
+    if kind is None:
+        detail = f"{name} has no type {record_type} more"
+        raise CommandError(answers.NOT_FOUND, "TYPE_UNKNOWN", detail, "muniment service list")
+    return kind
+
+
+def acted_on(client: Client, record: str) -> tuple[dict[str, Any], Type]:
+    """A record of a service as it stands, and its type by its version. Raises CommandError."""
+    if RECORD_ID.fullmatch(record) is None:
+        detail = f"{record!r} is no record id"
+        raise CommandError(answers.USAGE, "RECORD_ID", detail, "muniment record list TYPE")
+    found: dict[str, Any] = client.call("record_get", {"id": record})["record"]
+    if found["def"] == DOCUMENT:
+        detail = f"{record} is a document, which no service acts on"
+        hint = "muniment document attest, revoke or show"
+        raise CommandError(answers.USAGE, "NOT_OF_A_SERVICE", detail, hint)
+    service, _, number = found["def"].rpartition("@")
+    return found, kind_of(definition_of(client, service, int(number)), found["type"])
+
+
+def given(kind: Type) -> dict[str, Field]:
+    """What whoever creates a record may give."""
+    return {name: field for name, field in kind.fields.items() if field.origin == "given"}
+
+
+def inputs(kind: Type) -> dict[str, dict[str, Field]]:
+    """Act -> what people give with it; the type's own acts and those that every type may have."""
+    reasoned: dict[str, Field] = {"reason_code": CodeField(), "commitment": CommitmentField()}
+    committed = tuple(n for n, f in kind.fields.items() if isinstance(f, CommitmentField))
+    every: dict[str, dict[str, Field]] = {
+        "rectify": {**reasoned, "field": ChoiceField(of=committed), "value": CommitmentField()},
+        "error_declaration": reasoned,
+        "court_order": {
+            **reasoned,
+            "state": ChoiceField(required=False, of=kind.states),
+            "unlock": BooleanField(required=False),
+        },
+    }
+    universal = {act: form for act, form in every.items() if act in kind.universal}
+    own = {act: made.input for act, made in kind.transitions.items() if act != CREATE}
+    return {**universal, **own}
+
+
+def by_hand(kind: Type, state: str) -> list[str]:
+    """Acts that somebody may do while a record is in a state."""
+    own = [
+        act
+        for act, made in kind.transitions.items()
+        if made.by is not None and state in made.source
+    ]
+    return [*own, *kind.universal]
 
 
 def known_types(client: Client) -> list[str]:

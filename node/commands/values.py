@@ -5,17 +5,20 @@ What is signed and sent stays readable in a block, also when it is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from ledger.registry import fields
+from ledger.registry.definition import CREATE
 from ledger.registry.fields import Field, Lookup, fits
 from node import answers
 from node.answers import CommandError
 from node.client import Client
+from node.commands.types import owner_of
 from node.shown import plain
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
@@ -45,11 +48,31 @@ def _typed(field: Field, text: str) -> Any:
     return text
 
 
-def check(given: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup) -> None:
-    """Raises CommandError for the first value that is not of its field's kind."""
+def check_names(
+    form: Mapping[str, Field],
+    names: Iterable[str],
+    fields_of_type: Mapping[str, Field] = MappingProxyType({}),
+    where: str = "",
+) -> None:
+    """Raises CommandError for the first name that nobody may give. `where` stands before it."""
+    for name in names:
+        if name in form:
+            continue
+        if name in fields_of_type:
+            detail = f"{where}{name} is set by the service's own acts; nobody gives it"
+            raise CommandError(answers.USAGE, "FIELD_NOT_GIVEN", detail, f"leave {name} away")
+        detail = f"no field {where}{name}; there are: {', '.join(form) or 'none'}"
+        raise CommandError(answers.USAGE, "FIELD_UNKNOWN", detail)
+
+
+def check(
+    given: Mapping[str, Field], values: Mapping[str, Any], lookup: Lookup, where: str = ""
+) -> None:
+    """Raises CommandError for the first value that is not of its field's kind. `where` stands
+    before the field's name."""
     for name, value in values.items():
         if not fits(given[name], value, lookup):
-            raise _unfit(given[name], value, name)
+            raise _unfit(given[name], value, where + name)
 
 
 class OnChain:
@@ -131,9 +154,15 @@ def _unfit(field: Field, value: Any, name: str) -> CommandError:
 def shown(given: Mapping[str, Field], values: Mapping[str, Any]) -> str:
     """Fields and their values on one line."""
     return ", ".join(
-        f"{name} {plain(value, str(given[name].__struct_config__.tag))}"
+        f"{name} {plain(value, _kind(msgspec.to_builtins(given[name])))}"
         for name, value in values.items()
     )
+
+
+def _kind(form: Mapping[str, Any]) -> str:
+    """The kind of a field as a definition writes it; of a list, the kind of its items."""
+    inner = form["items"] if form["kind"] == "list" else form
+    return str(inner["kind"])
 
 
 class Kinds:
@@ -141,30 +170,47 @@ class Kinds:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, dict[str, Any]] = {}
 
     def plain(self, record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
         """Fields of a record's data as people read them."""
-        kinds = self._of(str(record.get("def", ""))).get(str(record["id"]).split("/")[0], {})
-        return {name: plain(value, kinds.get(name, "")) for name, value in data.items()}
+        types = self._of(str(record.get("def", "")))
+        return _told(types.get(str(record["id"]).split("/")[0], {}).get("fields", {}), data)
 
-    def _of(self, definition: str) -> dict[str, dict[str, str]]:
-        """Record type -> field -> kind; nothing for documents, whose fields no service names."""
+    def input(self, task: Mapping[str, Any]) -> dict[str, str]:
+        """What is given with a waiting act, as people read it."""
+        kind = self._of(self._definition(task)).get(task["type"], {})
+        if task["transition"] == CREATE:
+            return _told(kind.get("fields", {}), task["input"])
+        return _told(kind.get("inputs", {}).get(task["transition"], {}), task["input"])
+
+    def _definition(self, task: Mapping[str, Any]) -> str:
+        """By which definition a waiting act is done: its record's, of a creation the newest."""
+        if task["transition"] == CREATE:
+            return f"{owner_of(self._client, task['type']) or ''}@"
+        return str(self._client.call("record_get", {"id": task["record"]})["record"]["def"])
+
+    def _of(self, definition: str) -> dict[str, Any]:
+        """Record type -> its schema; nothing for documents, whose fields no service names."""
         if definition not in self._known:
             self._known[definition] = self._asked(definition)
-        found: dict[str, dict[str, str]] = self._known[definition]
-        return found
+        return self._known[definition]
 
-    def _asked(self, definition: str) -> dict[str, dict[str, str]]:
+    def _asked(self, definition: str) -> dict[str, Any]:
         service, _, version = definition.rpartition("@")
-        if not service or not version.isdigit():
+        if not service or (version and not version.isdigit()):
             return {}
+        params = {"service": service, **({"version": int(version)} if version else {})}
         try:
-            params = {"service": service, "version": int(version)}
-            types = self._client.call("service_getSchema", params)["types"]
+            types: dict[str, Any] = self._client.call("service_getSchema", params)["types"]
         except CommandError:
             return {}
-        return {
-            name: {field: form["kind"] for field, form in kind["fields"].items()}
-            for name, kind in types.items()
-        }
+        return types
+
+
+def _told(forms: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as people read them; of a field that has no form, as they are."""
+    return {
+        name: plain(value, _kind(forms[name]) if name in forms else "")
+        for name, value in values.items()
+    }

@@ -103,6 +103,11 @@ def test_compose_starts_what_the_command_line_knows(tmp_path: Path) -> None:
         home = Path(service["command"][-1].replace("/var/lib/muniment", str(tmp_path)))
         checked = run(str(BIN / "munimentd"), "config", "validate", "--home", str(home))
         assert checked.returncode == 0, checked.stderr
+        shown = run(str(BIN / "munimentd"), "config", "show", "--home", str(home), "--json")
+        config = json.loads(shown.stdout)["data"]
+        for part in ("p2p", "rpc", "metrics"):  # for the other containers and published ports
+            assert config[part]["listen"].startswith("0.0.0.0:")
+        assert {"127.0.0.1", f"val-{index}"} <= set(config["rpc"]["allowed_hosts"])
     prometheus = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
     targets = prometheus["scrape_configs"][0]["static_configs"][0]["targets"]
     assert targets == [f"val-{index}:26660" for index in range(4)]

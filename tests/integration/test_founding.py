@@ -249,3 +249,55 @@ def test_an_address_is_of_a_host_and_a_port(tmp_path: Path) -> None:
     shown = daemon("config", "show", "--home", tmp_path / "h")
     assert shown["p2p"]["listen"] == "0.0.0.0:26700"
     assert shown["rpc"]["listen"] == "127.0.0.1:26657"
+
+
+def test_only_peers_are_listened_for_unless_asked(tmp_path: Path) -> None:
+    def made(*options: str) -> dict[str, Any]:
+        home = tmp_path / "-".join(("h", *options)).replace("/", "")
+        init = ("init", "--name", "val-0", "--chain-name", "city", "--home", home)
+        told = daemon(*init, *options)
+        assert told["exit"] == 0, told
+        shown = daemon("config", "show", "--home", home)
+        listen = [shown[part]["listen"].rpartition(":")[0] for part in ("p2p", "rpc", "metrics")]
+        return {
+            "listen": listen,
+            "address": told["member"]["address"],
+            "names": shown["rpc"]["allowed_hosts"],
+        }
+
+    here, own = "127.0.0.1", ["127.0.0.1", "localhost", "[::1]"]
+    address = ("--address", "val-0.example.org:26656")
+    for options, listen, names in (
+        ((), [here, here, here], own),
+        (("--host", "10.0.0.5"), ["10.0.0.5", here, here], own),
+        (("--host", "::"), ["[::]", here, here], own),
+        (address, ["0.0.0.0", here, here], own),
+        ((*address, "--host", "10.0.0.5"), ["10.0.0.5", here, here], own),
+        (("--rpc-host", "10.0.0.6"), [here, "10.0.0.6", here], [*own, "10.0.0.6"]),
+        (("--rpc-host", "[fd00::6]"), [here, "[fd00::6]", here], [*own, "[fd00::6]"]),
+        (("--rpc-host", "0.0.0.0"), [here, "0.0.0.0", here], own),
+        (
+            (*address, "--rpc-host", "0.0.0.0"),
+            ["0.0.0.0", "0.0.0.0", here],
+            [*own, "val-0.example.org"],
+        ),
+        (("--metrics-host", "10.0.0.7"), [here, here, "10.0.0.7"], own),
+    ):
+        found = made(*options)
+        assert (found["listen"], found["names"]) == (listen, names), options
+    assert made("--host", "10.0.0.5", "--p2p-port", "5")["address"] == "10.0.0.5:5"
+    init = ("init", "--name", "val-0", "--chain-name", "city", "--home", tmp_path / "bad")
+    for option in ("--host", "--rpc-host", "--metrics-host"):
+        for host in ("", "a b", "host:5", "1:2", "0.0.0.0:5"):
+            error = daemon(*init, option, host)
+            assert (error["exit"], error["reason"]) == (2, "HOST_INVALID"), (option, host)
+    assert not (tmp_path / "bad").exists()
+
+
+def test_status_of_a_node_that_listens_on_all_addresses(
+    agencies: list[Agency], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for listen in ("0.0.0.0", "127.0.0.1"):
+        monkeypatch.setenv("MUNIMENT_RPC__LISTEN", f"{listen}:{agencies[0].ports[1]}")
+        told = daemon("status", "--home", agencies[0].node)
+        assert (told["exit"], told.get("name")) == (0, "val-0"), told

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from ledger import canonical
+from ledger.ids import PartyId
+from ledger.records import record_id
 from node.commands import pages
-from tests.integration.network import Net, document, network
+from tests.builders import signer
+from tests.integration.network import Net, client_operation, document, network
 from tests.integration.shell import Shell
 from tests.services.hostile import SOURCE, definition
 
@@ -23,9 +26,22 @@ BATCH = 16
 """Operations in one transaction, and open proposals of one agency."""
 TREASURY, LAND, HEALTH = "treasury", "land-registry", "health-agency"
 HEX = "ab" * 32
+VISIT = """
+  visit:
+    fields:
+      owner: party
+      host: party
+      on: time
+      later: {kind: list, required: false, max: 4, items: time}
+    states: [open]
+    final: [open]
+    transitions:
+      create: {to: open, by: party(owner) and party(host)}
+"""
 PAIR = SOURCE.replace(
     "shut: {from: open, to: shut, by: party(owner)}",
-    "shut: {from: open, to: shut, by: 'party(owner) and is(input.with)', input: {with: party}}\n"
+    "shut: {from: open, to: shut, by: 'party(owner) and is(input.with)', input: {with: party,"
+    " on: {kind: time, required: false}, codes: {kind: list, required: false, items: code}}}\n"
     "      wait: {from: open, to: open, by: party(owner),"
     " do: [{timer: {name: ring, at: now + 86400}}]}",
 )
@@ -58,7 +74,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     """A network with a service, many boxes, each of whose acts waits and whose timer runs, and
     many proposals that were taken back."""
     with network(tmp_path_factory.mktemp("lists")) as running:
-        made = canonical.decode(definition(PAIR).encode())
+        made = canonical.decode(definition(PAIR + VISIT).encode())
         batched(running, [proposal("odd", "activate", {"definition": made})])
         for agency in (LAND, HEALTH):
             batched(running, [{"op": "gov.vote", "proposal": "odd", "accept": True}], agency)
@@ -220,6 +236,106 @@ def test_an_act_of_two_from_its_beginning(shell: Shell) -> None:
     text = shell.raw("task", "sign", made["record"], begun["pending"], "--yes", "--profile", LAND)
     assert (text.exit_code, f"{made['record']} is shut" in text.stdout) == (0, True)
     assert f"with {LAND}" in text.stderr, "who signs is shown what"
+
+
+def test_what_waits_is_told_for_people(shell: Shell) -> None:
+    noon, day = 1_774_958_400, "2026-03-31T12:00Z"
+    box = shell.ok("do", "create", "odd-box", f"owner={TREASURY}", "--yes")["record"]
+    shut = (f"with={LAND}", f"on={day}", "codes=no-papers,late")
+    visit = (f"owner={TREASURY}", f"host={LAND}", f"on={day}", "later=2027-01-01,2028-01-01")
+    shown = (
+        (("shut", box, *shut), {"codes": "no-papers, late"}),
+        (("create", "odd-visit", *visit), {"later": "2027-01-01T00:00Z, 2028-01-01T00:00Z"}),
+    )
+    for command, others in shown:
+        begun = shell.ok("do", *command, "--yes")
+        where = (begun["record"], begun["pending"])
+        assert shell.ok("task", "show", *where)["task"]["input"]["on"] == noon, "for programs"
+        told = shell.raw("task", "show", *where).stdout
+        signed = shell.raw("task", "sign", *where, "--yes", "--profile", LAND)
+        assert signed.exit_code == 0, signed.stderr
+        lines = {name: text.strip() for name, text in map(_field, told.splitlines()[2:])}
+        assert {"on": day, **others}.items() <= lines.items()
+        for text in (told, signed.stderr):
+            assert day in text
+            assert str(noon) not in text
+            assert "[" not in text
+        assert shell.fails(3, "task", "show", *where)["reason"] == "PENDING_UNKNOWN"
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, text = line.strip().partition(" ")
+    return name, text
+
+
+# ----- operations that somebody wrote
+
+
+def height(shell: Shell) -> int:
+    return int(shell.ok("status")["height"])
+
+
+def box(**change: Any) -> dict[str, Any]:
+    """record.create"""
+    data = {"owner": TREASURY, **change}
+    return {"op": "record.create", "type": "odd-box", "version": 1, "data": data}
+
+
+def act(record: str, transition: str, **given: Any) -> dict[str, Any]:
+    """record.act"""
+    return {"op": "record.act", "id": record, "transition": transition, "input": given}
+
+
+def test_operations_may_build_on_those_before(shell: Shell, net: Net) -> None:
+    first = record_id("odd-box", net.chain, PartyId(TREASURY), "built", 1)
+    operations = [
+        client_operation(net.chain, "fresh", signer("fresh")),
+        box(number=None),
+        box(other=first, items=[1, 2]),
+        act(first, "work"),
+        act(first, "shut", **{"with": "fresh"}),
+    ]
+    done = shell.ok("submit", "-", "--jti", "built", stdin=json.dumps(operations))
+    assert done["status"] == "committed"
+    assert shell.ok("record", "show", first)["record"]["seq"] == 1
+    assert shell.ok("submit", "-", stdin=json.dumps(act(first, "work")))["status"] == "committed"
+
+
+def test_values_are_checked_before_they_are_signed(shell: Shell, net: Net) -> None:
+    made = shell.ok("do", "create", "odd-box", f"owner={TREASURY}", "--yes")["record"]
+    (deed, *_) = shell.ok("record", "list", "permit")["items"]
+    unknown = f"odd-box/{'0' * 32}"
+    before = height(shell)
+    for operation, code, reason, message in (
+        (box(number="1"), 2, "VALUE", "ops[0].data.number: want a whole number from -9007"),
+        (box(owner="nobody"), 2, "VALUE", "ops[0].data.owner: want a party that the ledger knows"),
+        (box(other=unknown), 2, "VALUE", "ops[0].data.other: want the id of a record of type"),
+        (box(numbre=1), 2, "FIELD_UNKNOWN", "no field ops[0].data.numbre; there are: items, n"),
+        (box(kept=1), 2, "FIELD_NOT_GIVEN", "ops[0].data.kept is set by the service's own acts"),
+        ({**box(), "type": "odd-bax"}, 3, "TYPE_UNKNOWN", "no service has a type odd-bax"),
+        ({**box(), "version": 2}, 3, "SERVICE_UNKNOWN", "no such service or version"),
+        ({**box(), "data": "x"}, 2, "OPERATION_INVALID", "ops[0]: data: want"),
+        ([box(), box(items=["x"])], 2, "VALUE", "ops[1].data.items: want at most 4 values"),
+        (act(made, "shut", **{"with": "nobody"}), 2, "VALUE", "ops[0].input.with: want a party"),
+        (act(made, "shut"), 2, "FIELDS_MISSING", "missing: ops[0].input.with"),
+        (act(made, "work", why="x"), 2, "FIELD_UNKNOWN", "no field ops[0].input.why; there are: n"),
+        (act(made, "wrok"), 2, "ACT_UNKNOWN", "ops[0]: there is no act wrok; there are: knock, r"),
+        (act(unknown, "work"), 3, "RECORD_UNKNOWN", "ops[0].id: no record has this id"),
+        (act(deed["id"], "work"), 2, "NOT_OF_A_SERVICE", f"{deed['id']} is a document"),
+        (act("odd-box", "work"), 2, "OPERATION_INVALID", "ops[0]: id: want a record id"),
+    ):
+        error = shell.fails(code, "submit", "-", stdin=json.dumps(operation))
+        assert (error["reason"], error["message"][: len(message)]) == (reason, message), error
+    hint = shell.fails(3, "submit", "-", stdin=json.dumps([box(), act(unknown, "work")]))["hint"]
+    assert "--no-check" in hint
+    assert height(shell) == before, "nothing was signed"
+    refused = shell.fails(4, "submit", "-", "--no-check", stdin=json.dumps(box(number="1")))
+    assert refused["reason"] == "DATA_INVALID"
+    assert height(shell) > before
+    genesis = ("--genesis", net.home(0) / "genesis.json")
+    key = ("--party", TREASURY, "--jwk", net.folder / "clients" / f"{TREASURY}.jwk")
+    shell.ok("profile", "add", "dead", "--rpc", "http://127.0.0.1:1", *genesis, *key)
+    shell.fails(6, "submit", "-", "--profile", "dead", stdin=json.dumps(box()))
 
 
 # ----- proposals

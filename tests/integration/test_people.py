@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -195,6 +196,30 @@ def test_a_value_of_another_kind_is_not_signed(
         assert error["hint"] == "a commitment is 64 hex digits: muniment commit FILE"
         assert "hello" not in error["message"]
     assert height(town.shell) == before
+
+
+def test_no_mistyped_commitment_is_submitted(town: Town) -> None:
+    record = applied(town.shell)
+    data = {"trader": "tom", "goods": HEX, "metres": 1}
+    create = {"op": "record.create", "type": "market-stall-permit", "version": 3}
+    rectify = {"op": "record.act", "id": record, "transition": "rectify"}
+    given = {"reason_code": "x", "commitment": HEX, "field": "goods", "value": HEX}
+    before = height(town.shell)
+    for operation in (
+        {**create, "data": {**data, "goods": "hello"}},
+        {**rectify, "input": {**given, "commitment": "hello"}},
+        {**rectify, "input": {**given, "value": "hello"}},
+    ):
+        submit = ("submit", "-", "--profile", "tom")
+        error = town.shell.fails(2, *submit, stdin=json.dumps(operation))
+        assert "want a commitment, 64 lower-case hex digits; nothing" in error["message"]
+        assert "hello" not in error["message"]
+        assert error["hint"] == "a commitment is 64 hex digits: muniment commit FILE"
+    assert height(town.shell) == before
+    fine = json.dumps({**create, "data": data})
+    assert town.shell.ok("submit", "-", "--profile", "tom", stdin=fine)["status"] == "committed"
+    fine = json.dumps({**rectify, "input": given})
+    assert town.shell.ok("submit", "-", "--profile", "olga", stdin=fine)["status"] == "committed"
 
 
 def test_a_refusal_names_its_reason_once(town: Town) -> None:

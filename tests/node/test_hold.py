@@ -77,6 +77,19 @@ def test_few_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answers == [[0], [1], [2], [], [], [3], [4]]
 
 
+def test_few_bytes_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = _net(monkeypatch)
+    size = sum(len(net.kit.sign("agency-0", f"jti-0-{n}", [document()])) for n in range(2))
+    monkeypatch.setattr(machine, "HELD_BYTES_MAX", 2 * size + size // 2)
+    answers = [_answered(_submit(net, ticket)) for ticket in range(7)]
+    assert answers == [[0], [1], [2], [], [], [3], [4]]
+    # A batch that is too large by itself makes room for itself, in its turn.
+    raws = tuple(net.kit.sign("agency-0", f"large-{n}", [document()]) for n in range(6))
+    assert _answered(net.post(net.nodes[0], Submitted(raws, 7))) == [5, 6, 7]
+    # What was answered holds no room any more.
+    assert [_answered(_submit(net, ticket)) for ticket in (8, 9, 10)] == [[], [], [8]]
+
+
 def test_a_single_transaction_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
     net = _net(monkeypatch)
     for ticket in range(4):
