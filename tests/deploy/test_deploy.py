@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -30,7 +31,10 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 
-def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, cwd: Path | None = None, home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command; `home` becomes MUNIMENT_HOME."""
     return subprocess.run(
         words,
         capture_output=True,
@@ -38,6 +42,7 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
         timeout=120,
         check=False,
         cwd=cwd,
+        env=None if home is None else {**os.environ, "MUNIMENT_HOME": str(home)},
         stdin=subprocess.DEVNULL,
     )
 
@@ -100,10 +105,12 @@ def test_compose_starts_what_the_command_line_knows(tmp_path: Path) -> None:
     assert hosts == [f"val-{index}:26656" for index in range(4)]
     for index in range(4):
         service = compose["services"][f"val-{index}"]
-        home = Path(service["command"][-1].replace("/var/lib/muniment", str(tmp_path)))
-        checked = run(str(BIN / "munimentd"), "config", "validate", "--home", str(home))
+        assert "command" not in service  # the image's own, whose health check finds this home too
+        variable = service["environment"]["MUNIMENT_HOME"]
+        home = Path(variable.replace("/var/lib/muniment", str(tmp_path)))
+        checked = run(str(BIN / "munimentd"), "config", "validate", home=home)
         assert checked.returncode == 0, checked.stderr
-        shown = run(str(BIN / "munimentd"), "config", "show", "--home", str(home), "--json")
+        shown = run(str(BIN / "munimentd"), "config", "show", "--json", home=home)
         config = json.loads(shown.stdout)["data"]
         for part in ("p2p", "rpc", "metrics"):  # for the other containers and published ports
             assert config[part]["listen"].startswith("0.0.0.0:")
@@ -118,6 +125,7 @@ def test_the_container_file_copies_every_package() -> None:
     for package in ("ledger", "consensus", "p2p", "node"):
         assert f"COPY {package} {package}" in text
     assert "USER 10001" in text
+    assert 'ENTRYPOINT ["munimentd"]\nCMD ["start"]' in text
 
 
 def test_the_unit_never_restarts_into_a_safety_stop() -> None:
