@@ -52,7 +52,7 @@ pages: setup ## write docs/services/ from the definitions anew
 	@for name in funds land documents casework; do \
 		.venv/bin/muniment service doc services/$$name -o docs/services/$$name.md; done
 
-bench: setup ## BENCH=load|services|failover|tree|stages
+bench: setup ## BENCH=load|services|failover|tree|stages|engine
 	@$(PY) -m benchmarks $(or $(BENCH),load)
 
 soak: setup ## ten minutes of load; no loss, equal roots, memory printed

@@ -1,11 +1,11 @@
-"""`python -m benchmarks load|services|failover|tree|stages`: each prints one JSON line last."""
+"""`python -m benchmarks NAME`: each benchmark prints one JSON line last."""
 
 from __future__ import annotations
 
 import runpy
 import sys
 
-BENCHMARKS = ("load", "services", "failover", "tree", "stages")
+BENCHMARKS = ("load", "services", "failover", "tree", "stages", "engine")
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ def gap(running: Network, run: int) -> float:
     count = len(running.made.homes)
     leader = leader_of(running, 0)
     ask = (leader + 1) % count
-    party, signer = running.agency_signer(ask)
-    chain = running.made.genesis.chain
+    party, signer = running.agencies()[ask]
+    chain = running.chain
     running.kill(leader)
     killed = time.monotonic()
     sent: list[str] = []

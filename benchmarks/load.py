@@ -15,16 +15,20 @@ import statistics
 import sys
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import aiohttp
 
 from benchmarks.network import Network, network
 from ledger import base64url, transaction
 from ledger.crypto import Ed25519Signer, ed25519_thumbprint, sha256
+from ledger.ids import ChainId
 from ledger.jwk import Jwk
 from ledger.signed_text import possession_text
 
+Agency: TypeAlias = tuple[str, Ed25519Signer]
+"""(party, key) of an agency's client."""
 BATCH = 100
 OPERATIONS = 16
 EXPIRY_SECONDS = 20_000
@@ -65,14 +69,11 @@ def document(number: int) -> dict[str, Any]:
     }
 
 
-def registrations(running: Network, clients: int) -> list[str]:
+def registrations(chain: ChainId, agencies: Sequence[Agency], clients: int) -> list[str]:
     """Transactions in which the agencies register their clients, sixteen in each."""
-    chain = running.made.genesis.chain
     transactions: list[str] = []
-    agencies = len(running.made.clients)
     for first in range(0, clients, OPERATIONS):
-        agency = (first // OPERATIONS) % agencies
-        party, signer = running.agency_signer(agency)
+        party, signer = agencies[(first // OPERATIONS) % len(agencies)]
         ops = []
         for index in range(first, min(first + OPERATIONS, clients)):
             key = client_signer(index)
@@ -92,20 +93,18 @@ def registrations(running: Network, clients: int) -> list[str]:
     return transactions
 
 
-def preload(running: Network, keys: int) -> list[str]:
+def preload(chain: ChainId, agencies: Sequence[Agency], keys: int) -> list[str]:
     """Transactions that put `keys` records into the state, sixteen in each."""
-    chain = running.made.genesis.chain
     transactions = []
     for first in range(0, keys, OPERATIONS):
-        party, signer = running.agency_signer((first // OPERATIONS) % len(running.made.clients))
+        party, signer = agencies[(first // OPERATIONS) % len(agencies)]
         ops = [document(1_000_000_000 + first + i) for i in range(OPERATIONS)]
         transactions.append(sign(chain, party, signer, f"preload-{first}", ops))
     return transactions
 
 
-def workload(running: Network, count: int, clients: int) -> list[str]:
+def workload(chain: ChainId, count: int, clients: int) -> list[str]:
     """Distinct transactions of about 1 kB, each by the next client."""
-    chain = running.made.genesis.chain
     signers = [client_signer(index) for index in range(clients)]
     return [
         sign(
@@ -229,19 +228,19 @@ async def light(sender: Sender, transactions: list[str], rate: float) -> list[fl
 
 async def measure(running: Network, options: argparse.Namespace) -> dict[str, Any]:
     """The whole benchmark on a running network."""
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout, agencies = aiohttp.ClientTimeout(total=120), running.agencies()
     async with aiohttp.ClientSession(timeout=timeout) as session:
         sender = Sender(running, session)
         say(f"registering {options.clients} parties")
-        await sender.send_all(registrations(running, options.clients), 4)
+        await sender.send_all(registrations(running.chain, agencies, options.clients), 4)
         await settle(running, sender)
         say(f"preloading {options.preload} keys")
-        await sender.send_all(preload(running, options.preload), 4)
+        await sender.send_all(preload(running.chain, agencies, options.preload), 4)
         await settle(running, sender)
         light_count = int(options.light_seconds * 10)
         count = options.transactions + light_count
         say(f"signing {count} transactions")
-        transactions = workload(running, count, options.clients)
+        transactions = workload(running.chain, count, options.clients)
         latencies = await light(sender, transactions[:light_count], 10)
         await settle(running, sender)
         result = await run_load(running, sender, transactions[light_count:], options)

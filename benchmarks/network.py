@@ -20,6 +20,7 @@ from typing import Any
 
 from ledger import base64url
 from ledger.crypto import Ed25519Signer
+from ledger.ids import ChainId
 from ledger.parameters import Parameters
 from node.provision import Ports, TestNetwork, init_test_network
 
@@ -131,11 +132,18 @@ class Network:
             if path.is_file()
         )
 
-    def agency_signer(self, index: int) -> tuple[str, Ed25519Signer]:
-        """(party, key) of one agency's client."""
-        client = self.made.clients[index]
-        jwk = json.loads(client.jwk_file.read_text())
-        return client.party, Ed25519Signer(base64url.decode(jwk["d"]))
+    @property
+    def chain(self) -> ChainId:
+        """The chain's id."""
+        return self.made.genesis.chain
+
+    def agencies(self) -> list[tuple[str, Ed25519Signer]]:
+        """(party, key) of each agency's client."""
+        signers = []
+        for client in self.made.clients:
+            jwk = json.loads(client.jwk_file.read_text())
+            signers.append((client.party, Ed25519Signer(base64url.decode(jwk["d"]))))
+        return signers
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL, to what this object started."""

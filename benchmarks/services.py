@@ -31,7 +31,7 @@ from benchmarks.load import (
 )
 from benchmarks.network import Network, network
 from ledger.crypto import sha256
-from ledger.ids import PartyId
+from ledger.ids import ChainId, PartyId
 from ledger.records import record_id
 from node.authoring.compiler import compile_source
 from node.authoring.live import LiveGround, Operation
@@ -66,17 +66,13 @@ class Act:
 class Town:
     """The services in force, their staff, and one appropriation with plenty of money."""
 
-    def __init__(self, running: Network, clients: int) -> None:
-        self._running = running
-        self._chain = running.made.genesis.chain
+    def __init__(self, chain: ChainId, ground: LiveGround, home: str, clients: int) -> None:
+        """`home` is the agency whose the staff are."""
+        self._chain = chain
         self._clients = clients
-        agencies = dict(running.agency_signer(index) for index in range(4))
-        self._ground = LiveGround(self._call, agencies, time.sleep)
-        self._home = next(iter(agencies))
+        self._ground = ground
+        self._home = home
         self._appropriation = ""
-
-    def _call(self, method: str, params: dict[str, Any]) -> Any:
-        return self._running.call(0, method, **params)
 
     def open(self) -> None:
         """Vote the services in, appoint the staff, enact the appropriation."""
@@ -160,16 +156,22 @@ class Town:
 
 async def measure(running: Network, options: argparse.Namespace) -> dict[str, Any]:
     """Plain load, then the mixed load, on one running network."""
-    town = Town(running, options.clients)
+    agencies = running.agencies()
+
+    def call(method: str, params: dict[str, Any]) -> Any:
+        return running.call(0, method, **params)
+
+    ground = LiveGround(call, dict(agencies), time.sleep)
+    town = Town(running.chain, ground, agencies[0][0], options.clients)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
         sender = Sender(running, session)
         say(f"registering {options.clients} parties")
-        await sender.send_all(registrations(running, options.clients), 4)
+        await sender.send_all(registrations(running.chain, agencies, options.clients), 4)
         await settle(running, sender)
         say("voting four services in")
         await asyncio.to_thread(town.open)
         say(f"preloading {options.preload} records")
-        await sender.send_all(preload(running, options.preload), 4)
+        await sender.send_all(preload(running.chain, agencies, options.preload), 4)
         count = options.transactions
         pairs = [town.create(number) for number in range(count)]
         say(f"creating {count // 2} records to act on")
@@ -178,7 +180,8 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
         mixed = []
         for old, new in zip(pairs[: count // 2], pairs[count // 2 :], strict=True):
             mixed += [town.sign(old[1]), town.sign(new[0])]
-        plain = await run_load(running, sender, workload(running, count, options.clients), options)
+        documents = workload(running.chain, count, options.clients)
+        plain = await run_load(running, sender, documents, options)
         services = await run_load(running, sender, mixed, options)
     return {
         "records_before": options.preload,

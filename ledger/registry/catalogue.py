@@ -126,10 +126,8 @@ def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Ver
     found = find_service(state, service)
     if found is None:
         return None
-    seen = 0
-    while str(version) in found.moved and seen < len(found.moved):
-        version = found.moved[str(version)]
-        seen += 1
+    for _ in found.moved:  # each leads to a later version
+        version = found.moved.get(str(version), version)
     row = found.versions.get(str(version))
     if row is None:
         return None
@@ -281,6 +279,7 @@ def _counted(loaded: Loaded, old: Loaded) -> list[tuple[str, str, str, Aggregate
     )
 
 
+@lru_cache(maxsize=1_024)
 def parse_definition_name(text: str) -> tuple[str, int]:
     """(service, version) of a record's `def`."""
     service, _, version = text.rpartition("@")

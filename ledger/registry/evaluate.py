@@ -61,23 +61,28 @@ def weigh(value: Value, meter: Meter) -> None:
             waiting += part.values() if isinstance(part, dict) else part
 
 
-Function: TypeAlias = tuple[int, Callable[..., Value]]
-"""(cost, implementation); the implementation checks its arguments and raises ExpressionRefused."""
+Functions: TypeAlias = Mapping[str, tuple[int, Callable[..., Value]]]
+"""Name -> (cost, implementation). The implementation takes the scope's view before the arguments,
+checks them, and raises ExpressionRefused."""
 
 
 class Scope:
     """Variables and functions that an expression sees."""
 
+    __slots__ = ("functions", "meter", "variables", "view")
+
     def __init__(
         self,
         variables: Mapping[str, Value],
-        functions: Callable[[str], Function | None],
+        functions: Functions,
         meter: Meter,
+        view: Any = None,
     ) -> None:
-        """`functions` finds a function by its name."""
+        """`view` is what the functions read."""
         self.variables = variables
         self.functions = functions
         self.meter = meter
+        self.view = view
 
 
 def _type_error(detail: str) -> ExpressionRefused:
@@ -144,12 +149,12 @@ def _has(tree: list[Any], scope: Scope) -> Value:
 
 
 def _call(tree: list[Any], scope: Scope) -> Value:
-    function = scope.functions(tree[1])
+    function = scope.functions.get(tree[1])
     if function is None:
         raise _type_error(f"no function {tree[1]}")
     cost, implementation = function
     scope.meter.spend(cost)
-    return implementation(*[evaluate(argument, scope) for argument in tree[2]])
+    return implementation(scope.view, *[evaluate(argument, scope) for argument in tree[2]])
 
 
 def _not(tree: list[Any], scope: Scope) -> Value:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ledger import canonical
@@ -12,10 +11,10 @@ from ledger.crypto import sha256
 from ledger.ids import HASH_HEX, RECORD_ID
 from ledger.parties import find_party
 from ledger.registry import aggregates, balances, roles
-from ledger.registry.catalogue import Loaded, record_key, record_value
+from ledger.registry.catalogue import Loaded, record_key
 from ledger.registry.evaluate import (
     ExpressionRefused,
-    Function,
+    Functions,
     Meter,
     Scope,
     Value,
@@ -58,6 +57,8 @@ def pay_to_read(data: bytes | None, meter: Meter) -> None:
 class View:
     """The functions of one act on one draft. Every failure is a refusal."""
 
+    __slots__ = ("_draft", "_loaded", "_meter", "_now", "_record")
+
     def __init__(self, draft: Draft, loaded: Loaded, now: int, meter: Meter, record: str) -> None:
         """`record` is the id of the record that acts; `now` is block time in seconds."""
         self._draft = draft
@@ -65,11 +66,6 @@ class View:
         self._now = now
         self._record = record
         self._meter = meter
-
-    def get_function(self, name: str) -> Function | None:
-        """Cost and implementation of a function, or None."""
-        found = _FUNCTIONS.get(name)
-        return None if found is None else (found[0], partial(found[1], self))
 
     def scope(
         self, data: dict[str, Any], state: str, given: dict[str, Any], signers: Sequence[str]
@@ -84,13 +80,14 @@ class View:
             "id": self._record,
             "state": state,
         }
-        return Scope(variables, self.get_function, self._meter)
+        return Scope(variables, _FUNCTIONS, self._meter, self)
 
     def _value(self, record: Value) -> dict[str, Any] | None:
         """A record, paid for by its size."""
         name = _record_id(record)
-        pay_to_read(self._draft.get(record_key(name)), self._meter)
-        return record_value(self._draft, name)
+        data = self._draft.get(record_key(name))
+        pay_to_read(data, self._meter)
+        return None if data is None else canonical.decode(data)
 
     def state_of(self, record: Value) -> str:
         """State of a record, or empty."""
@@ -202,7 +199,7 @@ class View:
         return sha256(COMMITMENT_DOMAIN + bytes.fromhex(salt) + canonical.encode(value)).hex()
 
 
-_FUNCTIONS: Final[dict[str, tuple[int, Callable[..., Value]]]] = {
+_FUNCTIONS: Final[Functions] = {
     "state_of": (10, View.state_of),
     "get": (10, View.get),
     "balance": (5, View.balance),
@@ -222,11 +219,12 @@ _FUNCTIONS: Final[dict[str, tuple[int, Callable[..., Value]]]] = {
     "size": (1, View.size),
     "commitment": (5, View.commitment),
 }
-"""Cost and method of each function; bound only when called, since most acts call few."""
 
 
 class Deciding:
     """The chain as policies ask it (`ledger.registry.policy.Authorities`)."""
+
+    __slots__ = ("_draft", "_loaded", "_now", "_scope")
 
     def __init__(self, draft: Draft, loaded: Loaded, now: int, scope: Scope) -> None:
         self._draft = draft

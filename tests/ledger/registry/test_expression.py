@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.ids import INTEGER_MAX
-from ledger.registry.evaluate import ExpressionRefused, Function, Meter, Scope, evaluate, truth
+from ledger.registry.evaluate import ExpressionRefused, Functions, Meter, Scope, evaluate, truth
 from ledger.registry.syntax import ExpressionError, parse
 
-NO_FUNCTIONS: dict[str, Function] = {}
+NO_FUNCTIONS: Functions = {}
 
 
 def value_of(source: str, limit: int = 1_000, **variables: Any) -> Any:
-    functions = {"size": (1, lambda x: len(x)), "state_of": (10, lambda r: "open")}
-    return evaluate(parse(source), Scope(variables, functions.get, Meter(limit)))
+    functions = {"size": (1, lambda _, x: len(x)), "state_of": (10, lambda _, r: "open")}
+    return evaluate(parse(source), Scope(variables, functions, Meter(limit)))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_cost_is_bounded() -> None:
 
 def test_a_condition_must_be_a_boolean() -> None:
     with pytest.raises(ExpressionRefused):
-        truth(parse("1"), Scope({}, NO_FUNCTIONS.get, Meter(10)))
+        truth(parse("1"), Scope({}, NO_FUNCTIONS, Meter(10)))
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_agrees_with_a_naive_interpreter(source: str) -> None:
         expected = naive(tree)
     except TypeError:
         with pytest.raises(ExpressionRefused):
-            evaluate(tree, Scope({}, NO_FUNCTIONS.get, Meter(10_000)))
+            evaluate(tree, Scope({}, NO_FUNCTIONS, Meter(10_000)))
         return
-    result = evaluate(tree, Scope({}, NO_FUNCTIONS.get, Meter(10_000)))
+    result = evaluate(tree, Scope({}, NO_FUNCTIONS, Meter(10_000)))
     assert result == expected
     assert type(result) is type(expected)
