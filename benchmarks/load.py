@@ -47,13 +47,20 @@ def client_signer(index: int) -> Ed25519Signer:
     return Ed25519Signer(sha256(b"bench client %d" % index))
 
 
+def client_name(index: int) -> str:
+    """Party id of benchmark client `index`, of the longest form."""
+    return f"client-{index:06d}.chamber-of-civil-law-notaries.northern-province"
+
+
 def sign(chain: str, party: str, signer: Ed25519Signer, jti: str, ops: list[Any]) -> str:
     """A compact transaction."""
+    now = int(time.time())
     claims = {
         "iss": party,
         "aud": chain,
         "jti": jti,
-        "exp": int(time.time()) + EXPIRY_SECONDS,
+        "iat": now,
+        "exp": now + EXPIRY_SECONDS,
         "ops": ops,
     }
     return transaction.sign(claims, signer).decode("ascii")
@@ -77,7 +84,7 @@ def registrations(chain: ChainId, agencies: Sequence[Agency], clients: int) -> l
         ops = []
         for index in range(first, min(first + OPERATIONS, clients)):
             key = client_signer(index)
-            name = f"client-{index}"
+            name = client_name(index)
             kid = ed25519_thumbprint(key.public_key)
             proof = key.sign(possession_text(chain, name, kid))
             ops.append(
@@ -104,12 +111,12 @@ def preload(chain: ChainId, agencies: Sequence[Agency], keys: int) -> list[str]:
 
 
 def workload(chain: ChainId, count: int, clients: int) -> list[str]:
-    """Distinct transactions of about 1 kB, each by the next client."""
+    """Distinct transactions, each by the next client: as long as one document makes them."""
     signers = [client_signer(index) for index in range(clients)]
     return [
         sign(
             chain,
-            f"client-{number % clients}",
+            client_name(number % clients),
             signers[number % clients],
             f"application-for-a-permit-2026-{number:012d}-of-the-district",
             [document(number)],

@@ -24,6 +24,7 @@ from ledger.ids import ChainId
 from ledger.parameters import Parameters
 from node.provision import Ports, TestNetwork, init_test_network
 
+CHAIN_NAME = "bench-of-the-northern-provinces"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -167,7 +168,7 @@ def network(validators: int = 4, parameters: Parameters | None = None) -> Iterat
         Ports("127.0.0.1", numbers[i], numbers[i + 1], numbers[i + 2])
         for i in range(0, 3 * validators, 3)
     )
-    made = init_test_network(folder, "bench", ports, parameters or Parameters())
+    made = init_test_network(folder, CHAIN_NAME, ports, parameters or Parameters())
     running = Network(folder, made)
     try:
         for index in range(validators):

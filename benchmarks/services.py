@@ -20,6 +20,7 @@ import aiohttp
 
 from benchmarks.load import (
     Sender,
+    client_name,
     client_signer,
     preload,
     registrations,
@@ -70,6 +71,7 @@ class Town:
         """`home` is the agency whose the staff are."""
         self._chain = chain
         self._clients = clients
+        self._indices = {client_name(index): index for index in range(clients)}
         self._ground = ground
         self._home = home
         self._appropriation = ""
@@ -111,7 +113,7 @@ class Town:
 
     def create(self, number: int) -> tuple[Act, Act]:
         """The creation of record `number`, and the act that somebody else does on it later."""
-        client = f"client-{number % self._clients}"
+        client = client_name(number % self._clients)
         file = sha256(b"file %d" % number).hex()
         data: Operation
         match number % 4:
@@ -147,10 +149,8 @@ class Town:
 
     def sign(self, act: Act) -> str:
         """A compact transaction."""
-        if act.party.startswith("client-"):
-            signer = client_signer(int(act.party.removeprefix("client-")))
-        else:
-            signer = self._ground.signer(act.party)
+        index = self._indices.get(act.party)
+        signer = self._ground.signer(act.party) if index is None else client_signer(index)
         return sign(self._chain, act.party, signer, act.jti, [act.operation])
 
 
