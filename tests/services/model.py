@@ -10,15 +10,19 @@ from random import Random
 from typing import Any
 
 from ledger.registry.definition import Definition
-from node.authoring.stage import CHAIN, FOUNDER, Stage
+from node.authoring.stage import CHAIN, Stage
+from tests.services.governing import Chamber, Limits, limit
 from tests.services.histories import RecordingGround
 from tests.services.invariants import check
 from tests.services.moves import CHOICES, DAY, Desk
 from tests.services.reference import UNIVERSAL, World
+from tests.services.relief import document
 
 TEXTS = ("12", "x", "A/1")
 AMOUNTS = (0, 1, 5, 10, 50, 100, 500_000, 1_000_000)
 ABANDONS = {"cancel", "withdraw", "revoke", "reject", "refuse", "close", "extinguish"}
+TOLD = ("DEFINITION_SUSPENDED", "VERSION_NOT_CURRENT")
+"""Reasons that both give alike; of others the reference says only that something is refused."""
 WILD = 0.12
 """How often somebody does whatever comes to mind."""
 
@@ -28,20 +32,16 @@ class NothingThere(Exception):
 
 
 class Model:
-    """One service, two interpreters."""
+    """One service, in as many versions as there come to be, and two interpreters."""
 
     def __init__(self, definition: Definition, seed: int) -> None:
         self.definition = definition
         self.seed = seed
-        self.compiled: dict[str, Any] = json.loads(definition.encode())
-        for name, kind in definition.types.items():  # forms are filled in as they are written
-            form = self.compiled["types"][name]
-            form["fields"] = {field: form["fields"][field] for field in kind.fields}
         self.stage = Stage()
         entry = self.stage.activate(definition)
         assert entry["status"] == "committed", entry
         self.ground = RecordingGround(self.stage)
-        self.world = World(self.compiled, CHAIN)
+        self.world = World(document(definition), CHAIN)
         self.parties: list[str] = []
         self.staffed: list[tuple[str, str]] = []
         """(role, party) of all who were ever given a role."""
@@ -56,8 +56,13 @@ class Model:
         """(record, act) -> who began it, when it was last done."""
         self.moved: Counter[str] = Counter()
         """Appropriation -> what virements brought it, less what they took."""
+        self.late: set[str] = set()
+        """Records of which a timer was put off while their version was suspended."""
         self.random = Random()
         self.steps = 0
+        self.parsed: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        """Record -> as the engine wrote it last, and that parsed."""
+        self.chamber = Chamber(self)
 
     def _settle(self) -> None:
         """Two persons for each role and four citizens, of two agencies.
@@ -75,9 +80,10 @@ class Model:
             if held and number:
                 held.append(roles[(roles.index(role) + 1) % len(roles)])
             for one in held:
-                self.ground.grant(f"{service}.{one}", party, None)
+                where = limit(service, number) if one == role else None
+                self.ground.grant(f"{service}.{one}", party, where)
                 until = self.stage.value(f"role/{service}.{one}/{party}")["until"]
-                self.world.roles[one, party] = (None, until)
+                self.world.roles[one, party] = (where, until)
                 self.staffed.append((one, party))
         # An agency acts by its own key, too.
         self.parties += ["agency-0", "agency-1"]
@@ -156,19 +162,20 @@ class Model:
         elif luck < 0.39 and self.world.records:
             self.universal()
         elif luck < 0.40:
-            self.staff()
+            self.chamber.staff()
+        elif luck < self.chamber.busy:
+            self.chamber.govern()
         else:
             self.choose()
         check(self)
 
     def choose(self) -> None:
         """An act that was seldom tried, on a record that is in the right state for it."""
-        possible: dict[tuple[str, str], list[str]] = {
-            (kind, "create"): [""] for kind in self.compiled["types"]
-        }
+        types = self.world.definitions[self.world.current]["types"]
+        possible: dict[tuple[str, str], list[str]] = {(kind, "create"): [""] for kind in types}
         for record, value in self.world.records.items():
             kind = value["type"].removeprefix(f"{self.definition.service}-")
-            for act, transition in self.compiled["types"][kind]["transitions"].items():
+            for act, transition in self.world.form(value)["transitions"].items():
                 if value["state"] in transition["from"]:
                     possible.setdefault((kind, act), []).append(record)
         if self.random.random() > WILD:  # most people know what will be refused
@@ -177,7 +184,7 @@ class Model:
                 for (kind, act), records in possible.items()
             }
             possible = {place: records for place, records in ready.items() if records}
-        weights = [self._weight(kind, act) for kind, act in possible]
+        weights = [self._weight(*place, records[-1]) for place, records in possible.items()]
         kind, act = self.random.choices(list(possible), weights)[0]
         self.tried[kind, act] += 1
         with suppress(NothingThere):
@@ -190,16 +197,19 @@ class Model:
         """Whether no guard that can be told without input stands in the way."""
         value = self.world.records[record]
         scope = self.world._scope(value, {}, ["nobody"])
-        for _, tree in self.world.type_of(value["type"])["transitions"][act]["guards"]:
+        for _, tree in self.world.form(value)["transitions"][act]["guards"]:
             if self.world._try(tree, scope) is False:
                 return False
         return True
 
-    def _weight(self, kind: str, act: str) -> float:
+    def _weight(self, kind: str, act: str, record: str) -> float:
         """How much an act draws people: rather on than to an end, rather new than often tried."""
-        transition = self.compiled["types"][kind]["transitions"][act]
+        form = self.world.definitions[self.world.current]["types"].get(kind)
+        if record:
+            form = self.world.form(self.world.records[record])
+        assert form is not None
         drawn = 1.0
-        if transition["by"] is None:  # in vain, by hand
+        if form["transitions"][act]["by"] is None:  # in vain, by hand
             drawn = 0.05
         elif act in ABANDONS:
             drawn = 0.2
@@ -207,25 +217,28 @@ class Model:
 
     def create(self, name: str) -> None:
         """Somebody creates a record."""
-        form = self.compiled["types"][name]
+        version = self.chamber.version()
+        kind = f"{self.definition.service}-{name}"
+        form = self.world.form_at(kind, self.world.current)
         blank = {"id": "", "state": "", "data": {}}
         wild = self.random.random() < WILD
         values = self.values(name, "create", form["fields"], blank, wild)
-        kind = f"{self.definition.service}-{name}"
         policy = form["transitions"]["create"]["by"]
-        signer = self.signer(policy, {**blank, "data": values}, {})
+        made = {**blank, "data": values}
+        signer = self.signer(policy, made, {})
         record = self.stage.record_id(kind, signer)
-        version = self.definition.version
         operation = {"op": "record.create", "type": kind, "version": version, "data": values}
         reason, result = self.run(signer, operation)
-        done = self.world.create(record, kind, values, signer, result.get("pending", ""))
+        limits = Limits.of(self.world, policy, made, {}, [signer])
+        done = self.world.create(record, operation, signer, result.get("pending", ""))
+        self.chamber.count(record, "create", limits, reason)
         self.compare(f"{name}.create", reason, result, done, operation)
 
     def act(self, record: str, act: str) -> None:
         """Somebody acts on a record."""
         value = self.world.records[record]
         kind = value["type"].removeprefix(f"{self.definition.service}-")
-        transition = self.compiled["types"][kind]["transitions"][act]
+        transition = self.world.form(value)["transitions"][act]
         given = self.values(kind, act, transition["input"], value, self.random.random() < WILD)
         self.send(record, act, given, transition["by"])
 
@@ -235,7 +248,7 @@ class Model:
         rather = locked if locked and self.random.random() < 0.3 else list(self.world.records)
         record = self.random.choice(rather)
         value = self.world.records[record]
-        form = self.world.type_of(value["type"])
+        form = self.world.form(value)
         act = self.random.choice(UNIVERSAL)
         given: dict[str, Any] = {"reason_code": "error", "commitment": "ab" * 32}
         if act == "rectify":
@@ -252,7 +265,9 @@ class Model:
         signer = self.signer(policy, self.world.records[record], given)
         operation = {"op": "record.act", "id": record, "transition": act, "input": given}
         reason, result = self.run(signer, operation)
+        limits = Limits.of(self.world, policy, self.world.records[record], given, [signer])
         done = self.world.act(record, act, given, signer, result.get("pending", ""))
+        self.chamber.count(record, act, limits, "waits" if "pending" in result else reason)
         if done and "pending" not in result:
             self.remember(record, act, given, signer)
         self.compare(f"{self._kind(record)}.{act}", reason, result, done, operation)
@@ -267,37 +282,22 @@ class Model:
         signed: list[str] = []
         value: dict[str, Any] = {"id": record, "state": "", "data": {}}
         if waiting is not None:
-            form, act, signed = (
-                self.world.type_of(waiting["kind"]),
-                waiting["act"],
-                waiting["signers"],
-            )
+            act, signed = waiting["act"], waiting["signers"]
+            form = self.world.form_at(waiting["kind"], waiting["version"])
             policy = form["transitions"].get(act, {}).get("by") or form["universal"].get(act)
             given = waiting["input"]
             value = self.world.records.get(record, {**value, "data": given})
         signer = self.signer(policy, value, given, signed)
         operation = {"op": "record.approve", "id": record, "pending": pending}
         reason, result = self.run(signer, operation)
+        limits = Limits.of(self.world, policy, value, given, [*signed, signer])
         done = self.world.approve(record, pending, signer)
+        self.chamber.count(record, act, limits, "waits" if "pending" in result else reason)
         if done and "pending" not in result:
             self.remember(record, act, given, [*signed, signer][0])
         self.compare(f"{kind}.{act}", reason, result, done, operation)
         if reason and self.random.random() < 0.5:
             self.waiting.remove((record, pending))
-
-    def staff(self) -> None:
-        """Somebody loses a role, or gets one back, perhaps for a few weeks only."""
-        role, party = self.random.choice(self.staffed)
-        subject = {"role": f"{self.definition.service}.{role}", "party": party}
-        if (role, party) in self.world.roles and self.random.random() < 0.5:
-            reason, _ = self.run(FOUNDER, {"op": "role.revoke", **subject})
-            assert not reason or self.world.roles[role, party][1] <= self.world.now, reason
-            self.world.roles.pop((role, party))
-        else:
-            until = self.world.now + self.random.choice((20, 3_650)) * DAY
-            reason, _ = self.run(FOUNDER, {"op": "role.grant", **subject, "until": until})
-            assert not reason, reason
-            self.world.roles[role, party] = (None, until)
 
     def pass_time(self, days: int) -> None:
         """Timers fire."""
@@ -305,6 +305,15 @@ class Model:
         self.catch_up()
 
     # ----- both do the same
+
+    def written(self, record: str) -> dict[str, Any]:
+        """A record as the engine has it; parsed again only when it was written again."""
+        data = self.stage.state.get(f"record/{record}".encode("ascii"))
+        assert data is not None, record
+        known = self.parsed.get(record)
+        if known is None or known[0] != data:
+            known = self.parsed[record] = (data, json.loads(data))
+        return known[1]
 
     def run(self, signer: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """The engine's answer; the reference's clock follows."""
@@ -317,16 +326,24 @@ class Model:
     def catch_up(self) -> None:
         """The timers of the last block, in the reference too."""
         entries = [e for e in self.stage.entries if e["kind"] == "timer"]
+        self.chamber.take_effect()
         fired = self.world.pass_time(self.ground.now() - self.world.now)
         assert [(e["record"], e["name"], e["status"] == "fired") for e in entries] == fired
-        for record, name, done in fired:
+        for (record, name, done), entry in zip(fired, entries, strict=True):
+            reason = entry["reason"]
             self.note(f"{self._kind(record)}.{name}", "" if done else "refused")
+            if reason == "DEFINITION_SUSPENDED":
+                self.late.add(record)
+                self.note("a timer", reason)
+            self.chamber.count(record, name, Limits(), reason)
 
     def compare(
         self, what: str, reason: str, result: dict[str, Any], done: bool, operation: dict[str, Any]
     ) -> None:
         """Both say the same of one act."""
         assert done == (not reason), (operation, reason, result)
+        for told in TOLD:
+            assert (reason == told) == (self.world.why == told), (operation, reason, self.world.why)
         if done and "pending" in result:
             assert (result["record"], result["pending"]) in self.world.pending
             place = (result["record"], result["pending"])
@@ -335,6 +352,8 @@ class Model:
             return
         named = [str(result[k]) for k in ("guard", "field") if k in result]
         self.note(what, " ".join([reason, *named]))
+        if reason == "DEFINITION_SUSPENDED":
+            self.note("a creation" if operation["op"] == "record.create" else "an act", reason)
         if done:
             place = (result["record"], operation.get("pending", ""))
             self.waiting = [w for w in self.waiting if w != place]

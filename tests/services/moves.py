@@ -31,7 +31,7 @@ class Desk:
 
     def of(self, kind: str, *states: str) -> list[dict[str, Any]]:
         """Records of a type that are in one of these states."""
-        prefix = f"{self.world.definition['service']}-{kind}/"
+        prefix = f"{self.world.service}-{kind}/"
         return [
             value
             for name, value in self.world.records.items()
@@ -271,4 +271,11 @@ DOCUMENTS: dict[tuple[str, str, str], Choice] = {
     ("licence", "renew", "active_until"): _later,
 }
 CASEWORK: dict[tuple[str, str, str], Choice] = {("case", "assign", "handler"): _handler}
-CHOICES = {**LAND, **FUNDS, **DOCUMENTS, **CASEWORK}
+RELIEF: dict[tuple[str, str, str], Choice] = {
+    ("file", "create", "office"): lambda d: d.random.choice(["agency-0", "agency-1", "clerk-1"]),
+    ("file", "create", "amount"): lambda d: d.random.choice([10, 50, 80]),
+    ("file", "resize", "amount"): lambda d: d.random.choice([5, 50, 80]),
+    ("visit", "create", "file"): lambda d: d.record_id("file", "open", "held", "granted"),
+    ("visit", "create", "office"): _linked("file", "office"),
+}
+CHOICES = {**LAND, **FUNDS, **DOCUMENTS, **CASEWORK, **RELIEF}

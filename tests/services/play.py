@@ -21,6 +21,7 @@ def play(definition: Definition, seed: int, steps: Iterable[int] = range(STEPS))
     model = Model(definition, seed)
     for number in steps:
         model.step(number)
+    model.parsed.clear()  # runs are kept, and need not be large
     return model
 
 

@@ -10,25 +10,27 @@ import copy
 import hashlib
 import json
 import pickle
-import re
 from typing import Any
 
+from tests.services.reference_fields import CODE, HEX64
 from tests.services.reference_rules import Refusing
-from tests.services.reference_values import LIMIT, Values
+from tests.services.reference_versions import Versions
 
-CODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-HEX64 = re.compile(r"[0-9a-f]{64}")
 PENDING_SECONDS = 30 * 86_400
 UNIVERSAL = ("rectify", "error_declaration", "court_order")
+PASSING = ("DEFINITION_SUSPENDED", "LOCKED")
 PARTS = ("records", "balances", "minted", "burned", "claims", "pending")
 """What acts change."""
 
 
-class World(Values):
-    """Parties, roles, records, balances and claims of one service."""
+class World(Versions):
+    """Parties, roles, versions, records, balances and claims of one service."""
 
     def __init__(self, definition: dict[str, Any], chain: str) -> None:
-        self.definition = definition
+        self.service = definition["service"]
+        self.definitions = {definition["version"]: definition}
+        self.suspended = set()
+        self.moved = {}
         self.chain = chain
         self.now = 0
         self.agencies: dict[str, str] = {}
@@ -39,49 +41,63 @@ class World(Values):
         self.burned: dict[str, int] = {}
         self.claims: dict[str, str] = {}
         self.pending: dict[tuple[str, str], dict[str, Any]] = {}
+        self.why = ""
+        """Why the last act was refused, where that is more than that it was."""
         self._open: list[str] = []
-
-    def type_of(self, name: str) -> dict[str, Any]:
-        """A record type's part of the definition."""
-        found: dict[str, Any] = self.definition["types"][
-            name.removeprefix(self.definition["service"] + "-")
-        ]
-        return found
 
     # ----- doors: each gives True when it was done or waits, False when it was refused
 
     def attempt(self, do: Any) -> bool:
         """Everything or nothing."""
         before = pickle.dumps([getattr(self, part) for part in PARTS])
-        self._open = []
+        self._open, self.why = [], ""
         try:
             do()
-        except Refusing:
+        except Refusing as refused:
+            self.why = str(refused)
             self.__dict__.update(zip(PARTS, pickle.loads(before), strict=True))
             return False
         return True
 
-    def create(self, record: str, kind: str, data: dict[str, Any], signer: str, name: str) -> bool:
+    def create(self, record: str, operation: dict[str, Any], signer: str, name: str) -> bool:
         """record.create."""
-        act = {"kind": kind, "act": "create", "input": data, "signers": [signer], "seq": -1}
-        return self.attempt(lambda: self._advance(record, name, {**act, "party": signer}))
+        waiting = {
+            "kind": operation["type"],
+            "act": "create",
+            "input": operation["data"],
+            "signers": [signer],
+            "seq": -1,
+            "party": signer,
+            "version": operation["version"],
+        }
+
+        def do() -> None:
+            if operation["version"] != self.current:
+                raise Refusing("VERSION_NOT_CURRENT")
+            self._advance(record, name, waiting)
+
+        return self.attempt(do)
 
     def act(self, record: str, act: str, given: dict[str, Any], signer: str, name: str) -> bool:
         """record.act."""
+        self.why = ""
         if record not in self.records:
             return False
+        value = self.records[record]
         waiting = {
-            "kind": self.records[record]["type"],
+            "kind": value["type"],
             "act": act,
             "input": given,
             "signers": [signer],
-            "seq": self.records[record]["seq"],
-            "party": self.records[record]["party"],
+            "seq": value["seq"],
+            "party": value["party"],
+            "version": value["version"],
         }
         return self.attempt(lambda: self._advance(record, name, waiting))
 
     def approve(self, record: str, name: str, signer: str) -> bool:
         """record.approve."""
+        self.why = ""
         waiting = self.pending.get((record, name))
         if waiting is None or signer in waiting["signers"] or len(waiting["signers"]) >= 8:
             return False
@@ -105,33 +121,39 @@ class World(Values):
                 continue
             done = self.attempt(lambda r=record, n=name: self._fire_timer(r, n))
             if not done:
-                value = self.records[record]
-                transition = self.type_of(value["type"])["transitions"][name]
-                if value["locks"] and value["state"] in transition["from"]:
-                    value["timers"][name] = self.now + 86_400
-                else:
-                    del value["timers"][name]
-                value["seq"] += 1
+                self._put_off(self.records[record], name)
             fired.append((record, name, done))
         return fired
 
     # ----- rules
 
+    def _put_off(self, value: dict[str, Any], name: str) -> None:
+        """A timer that was refused is gone, unless what stood in its way passes."""
+        if self.why in PASSING:
+            value["timers"][name] = self.now + 86_400
+        else:
+            del value["timers"][name]
+        value["seq"] += 1
+
     def _fire_timer(self, record: str, name: str) -> None:
         value = self.records[record]
-        transition = self.type_of(value["type"])["transitions"][name]
-        if value["state"] not in transition["from"] or value["locks"]:
+        transition = self._in_force(value)["transitions"].get(name)
+        if transition is None or value["state"] not in transition["from"]:
+            raise Refusing
+        if value["locks"]:
+            raise Refusing("LOCKED")
+        if not transition["auto"]:  # by another version, it is for people to do
             raise Refusing
         after = copy.deepcopy(value)
         del after["timers"][name]
         self._perform(after, name, {}, [])
 
     def _advance(self, record: str, name: str, waiting: dict[str, Any]) -> None:
-        kind = self.type_of(waiting["kind"])
         if waiting["act"] == "create":
+            value = self._blank(record, waiting)
             if record in self.records:
                 raise Refusing
-            value = self._blank(record, waiting["kind"], waiting["party"])
+            kind = self._in_force(value)
             value["data"] = {k: v for k, v in waiting["input"].items() if v is not None}
             given = {k: f for k, f in kind["fields"].items() if f.get("origin") != "effect"}
             self._check_fields(given, value["data"])
@@ -141,6 +163,7 @@ class World(Values):
             value = copy.deepcopy(self.records[record])
             if value["seq"] != waiting["seq"]:
                 raise Refusing
+            kind = self._in_force(value)
             scope = self._scope(value, waiting["input"], waiting["signers"])
             policy = self._policy_of(kind, value, waiting)
         if policy is None or not self._useful(policy, waiting["signers"][-1], scope):
@@ -209,10 +232,10 @@ class World(Values):
         self.records[value["id"]] = value
 
     @staticmethod
-    def _blank(record: str, kind: str, party: str) -> dict[str, Any]:
+    def _blank(record: str, made: dict[str, Any]) -> dict[str, Any]:
         return {
-            "id": record, "type": kind, "state": "", "party": party, "data": {}, "locks": {},
-            "timers": {}, "acts": 0, "seq": -1,
+            "id": record, "type": made["kind"], "version": made["version"], "state": "",
+            "party": made["party"], "data": {}, "locks": {}, "timers": {}, "acts": 0, "seq": -1,
         }  # fmt: skip
 
     def _perform(
@@ -221,7 +244,7 @@ class World(Values):
         if value["id"] in self._open or len(self._open) > 8:
             raise Refusing
         self._open.append(value["id"])
-        kind = self.type_of(value["type"])
+        kind = self.form(value)
         transition = kind["transitions"][act]
         scope = self._scope(value, given, signers)
         self._guards(transition, scope)
@@ -240,42 +263,6 @@ class World(Values):
         for _, tree in transition["guards"]:
             if self._value(tree, scope) is not True:
                 raise Refusing
-
-    def _check_fields(self, fields: dict[str, Any], values: dict[str, Any]) -> None:
-        if set(values) - set(fields):
-            raise Refusing
-        for name, field in fields.items():
-            value = values.get(name)
-            if value is None:
-                if field.get("required", True):
-                    raise Refusing
-            elif not self._fits(field, value):
-                raise Refusing
-
-    def _fits(self, field: dict[str, Any], value: Any) -> bool:
-        kind = field["kind"]
-        if kind in ("integer", "time"):
-            low, high = field.get("minimum", 0), field.get("maximum", LIMIT)
-            return type(value) is int and low <= value <= high
-        if kind == "boolean":
-            return type(value) is bool
-        if kind == "list":
-            fits = type(value) is list and len(value) <= field.get("max", 64)
-            return fits and all(self._fits(field["items"], item) for item in value)
-        if type(value) is not str:
-            return False
-        if kind == "string":
-            pattern = re.compile(field.get("pattern", "[!-~]*"), re.DOTALL)
-            return len(value) <= field.get("max", 64) and pattern.fullmatch(value) is not None
-        if kind == "code":
-            return CODE.fullmatch(value) is not None
-        if kind == "choice":
-            return value in field["of"]
-        if kind == "party":
-            return value in self.agencies
-        if kind == "record":
-            return value in self.records and self.records[value]["type"] in field["types"]
-        return HEX64.fullmatch(value) is not None
 
     # ----- effects
 
@@ -338,10 +325,11 @@ class World(Values):
         locks = self.records[target]["locks"]
         if effect["e"] == "lock":
             if locks:
-                raise Refusing
+                raise Refusing("LOCKED")
             locks[effect["name"]] = owner
         elif locks.pop(effect["name"], None) != owner:
             raise Refusing
+        self._in_force(self.records[target])
         self.records[target]["seq"] += 1
 
     def _money(self, effect: dict[str, Any], scope: dict[str, Any]) -> None:
@@ -366,11 +354,14 @@ class World(Values):
     def _create(
         self, effect: dict[str, Any], value: dict[str, Any], scope: dict[str, Any], made: list[int]
     ) -> None:
-        kind = f"{self.definition['service']}-{effect['type']}"
+        kind = f"{self.service}-{effect['type']}"
         text = f"muniment-child-v1\n{value['id']}\n{value['seq'] + 1}\n{made[0]}\n"
         made[0] += 1
         record = f"{kind}/{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-        child = self._blank(record, kind, scope["signers"][0] if scope["signers"] else "")
+        # It pins what the record pins by whose act it is made, and so follows it.
+        party = scope["signers"][0] if scope["signers"] else ""
+        made_by = {"kind": kind, "version": value["version"], "party": party}
+        child = self._blank(record, made_by)
         data = {name: self._value(tree, scope) for name, tree in effect["data"].items()}
         child["data"] = {name: item for name, item in data.items() if item is not None}
         self._perform(child, "create", {}, scope["signers"])
@@ -380,13 +371,13 @@ class World(Values):
         if target not in self.records or target in self._open:
             raise Refusing
         other = copy.deepcopy(self.records[target])
-        transition = self.type_of(other["type"])["transitions"].get(effect["transition"])
+        transition = self._in_force(other)["transitions"].get(effect["transition"])
         given = {name: self._value(tree, scope) for name, tree in effect["input"].items()}
         if transition is None or not transition["internal"]:
             raise Refusing
         if other["state"] not in transition["from"]:
             raise Refusing
         if set(other["locks"].values()) - {value["id"]}:
-            raise Refusing
+            raise Refusing("LOCKED")
         self._check_fields(transition["input"], given)
         self._perform(other, effect["transition"], given, scope["signers"])

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 
 class Refusing(Exception):
-    """Refused."""
+    """Refused; its text is the reason where the play compares it, or something follows from it."""
 
 
 class Rules:
     """Who may act, and what functions give; the world's data stand in the subclass."""
 
-    definition: dict[str, Any]
+    service: str
     now: int
     agencies: dict[str, str]
     roles: dict[tuple[str, str], tuple[str | None, int]]
@@ -24,6 +25,10 @@ class Rules:
     claims: dict[str, str]
 
     def _value(self, tree: list[Any], scope: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _types_at(self, version: int) -> dict[str, Any]:
+        """The types of the version by which records of a version act."""
         raise NotImplementedError
 
     # ----- authority
@@ -148,27 +153,34 @@ class Rules:
 
     def _aggregate(self, name: str, record: str, aggregate: str) -> Any:
         """count, sum, min and argmin, by looking at every record there is."""
-        service = self.definition["service"]
-        owner = record.split("/")[0].removeprefix(f"{service}-")
-        form = self.definition["types"][owner]["aggregates"].get(aggregate)
-        if form is None:
-            return {"count": 0, "sum": 0}.get(name)
-        field = form.get("field")
-        found = sorted(
-            (0 if field is None else value["data"][field], child)
-            for child, value in self.records.items()
-            if value["type"] == f"{service}-{form['type']}"
-            and value["state"] in form["states"]
-            and value["data"].get(form["link"]) == record
-            and (field is None or value["data"].get(field) is not None)
-        )
+        found = sorted(self._children(record, aggregate))
         if name == "count":
             return len(found)
         if name == "sum":
             return sum(value for value, _ in found)
-        if not found or field is None:
+        if not found:
             return None
         return found[0][0 if name == "min" else 1]
+
+    def _children(self, record: str, aggregate: str) -> Iterator[tuple[int, str]]:
+        """(value, child) of every record that counts, by the version that it acts by."""
+        owner = record.split("/")[0].removeprefix(f"{self.service}-")
+        forms: dict[int, Any] = {}
+        for child, value in self.records.items():
+            version = value["version"]
+            if version not in forms:
+                kind = self._types_at(version).get(owner, {"aggregates": {}})
+                forms[version] = kind["aggregates"].get(aggregate)
+            form = forms[version]
+            if form is None or value["data"].get(form["link"]) != record:
+                continue
+            if value["type"] != f"{self.service}-{form['type']}":
+                continue
+            if value["state"] not in form["states"]:
+                continue
+            counted = 0 if form.get("field") is None else value["data"].get(form["field"])
+            if counted is not None:
+                yield counted, child
 
 
 def _parts(policy: dict[str, Any]) -> list[dict[str, Any]]:
