@@ -21,7 +21,7 @@ _HashHex = Annotated[str, Meta(pattern=rf"^(?:{HASH_HEX.pattern})\Z", max_length
 _RecordId = Annotated[str, Meta(pattern=rf"^(?:{RECORD_ID.pattern})\Z", max_length=97)]
 
 
-class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """document.register"""
 
     op: str
@@ -30,14 +30,14 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commitment: _HashHex
 
 
-class Attest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Attest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """document.attest"""
 
     op: str
     id: _RecordId
 
 
-class Revoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Revoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """document.revoke"""
 
     op: str

@@ -255,7 +255,7 @@ class _Runner:
         for name, value in data.items():
             if not _is_plain(value, listed=isinstance(kind.fields.get(name), fields.ListField)):
                 raise Refused("DATA_INVALID", field=name)
-        made = new_record(act, record, record_type, self._record["def"])
+        made = new_record(act, record, record_type, loaded.name)
         made["data"] = {name: value for name, value in data.items() if value is not None}
         self._deeper()
         scope = scope_of(act, loaded, made, {}, self._signers())

@@ -358,9 +358,10 @@ class World(Versions):
         text = f"muniment-child-v1\n{value['id']}\n{value['seq'] + 1}\n{made[0]}\n"
         made[0] += 1
         record = f"{kind}/{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-        # It pins what the record pins by whose act it is made, and so follows it.
+        # It pins the version by which the record acts that makes it.
         party = scope["signers"][0] if scope["signers"] else ""
-        made_by = {"kind": kind, "version": value["version"], "party": party}
+        version = self.followed(value["version"])
+        made_by = {"kind": kind, "version": version, "party": party}
         child = self._blank(record, made_by)
         data = {name: self._value(tree, scope) for name, tree in effect["data"].items()}
         child["data"] = {name: item for name, item in data.items() if item is not None}

@@ -172,11 +172,14 @@ def from_pinned(self: World, source: int, target: int) -> set[str]:
     return found
 
 
-def pinning_followed(
+def pinning_pinned(
     self: World, effect: dict[str, Any], value: dict[str, Any], *given: Any
 ) -> None:
-    """A record that another one makes pins another version than its maker, if that moved."""
-    EXACT_EFFECT(self, effect, {**value, "version": self.followed(value["version"])}, *given)
+    """A record that another one makes pins what its maker pins, whatever that acts by."""
+    before = set(self.records)
+    EXACT_EFFECT(self, effect, value, *given)
+    for record in self.records.keys() - before:
+        self.records[record]["version"] = value["version"]
 
 
 def by_time(self: World, definition: dict[str, Any]) -> None:
@@ -209,7 +212,7 @@ LACKING: dict[str, Patch] = {
     "migration to other aggregates": allowing("AGGREGATES_DIFFER"),
     "migration back": allowing("VERSION_UNKNOWN"),
     "migration judged by what is pinned": put("_obstacles", from_pinned),
-    "records made pin what their maker acts by": put("_create", pinning_followed),
+    "records made pin what their maker pins": put("_create", pinning_pinned),
     "limited roles hold everywhere": holding(unasked=True, elsewhere=True, there=True),
     "limited roles hold where none is asked": holding(unasked=True, elsewhere=False, there=True),
     "limited roles hold for another agency": holding(unasked=False, elsewhere=True, there=True),
