@@ -37,12 +37,14 @@ class Recent:
     def put(self, key: bytes, value: bytes | None) -> None:
         """Keep an answer."""
         size = 0 if value is None else len(value)
+        self._older.pop(key, None)
         if size > VALUE_BYTES_MAX:
             self._younger.pop(key, None)
             return
         self._bytes += size + len(key) + _ROW_BYTES
         if self._bytes > BYTES_MAX // 2:
             self._older, self._younger = self._younger, {}
+            self._older.pop(key, None)
             self._bytes = size + len(key) + _ROW_BYTES
         self._younger[key] = value
 
@@ -51,5 +53,4 @@ class Recent:
         state are kept from now on: what was just written is what the next acts are about."""
         for key, value in rows.items():
             if key.startswith(STATE_TABLE) or key in self._younger or key in self._older:
-                self._older.pop(key, None)
                 self.put(key, value)

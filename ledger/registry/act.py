@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ledger import canonical, records
+from ledger import records
 from ledger.crypto import sha256
 from ledger.ids import ChainId, Height
 from ledger.parties import find_party
@@ -24,7 +24,7 @@ from ledger.registry.catalogue import (
 )
 from ledger.registry.definition import CREATE, Transition, Type
 from ledger.registry.evaluate import ExpressionRefused, Meter, Scope, truth
-from ledger.registry.scope import View, pay_to_read
+from ledger.registry.scope import View, pay_to_read, read_record
 from ledger.state import Draft
 
 DEPTH_MAX = 8
@@ -113,11 +113,9 @@ class _Known:
 
     def record_type(self, record: str) -> str | None:
         self.spend(10)
-        data = self._draft.get(record_key(record))
-        pay_to_read(data, self._meter)
-        value = {} if data is None else canonical.decode(data)
+        value = read_record(self._draft, record, self._meter)
         # A document's type is whatever its registrant wrote: no record of a service.
-        return str(value["type"]) if "locks" in value else None
+        return None if value is None or "locks" not in value else str(value["type"])
 
 
 def form_of(act: Act, record: dict[str, Any]) -> tuple[Loaded, Type]:

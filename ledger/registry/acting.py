@@ -26,7 +26,6 @@ from ledger.registry.catalogue import (
     find_service,
     find_version,
     record_key,
-    record_value,
     service_of_type,
 )
 from ledger.registry.check import UNIVERSAL
@@ -34,7 +33,7 @@ from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
 from ledger.registry.evaluate import ExpressionRefused, Meter, Scope
 from ledger.registry.policy import SIGNERS_MAX, Search
-from ledger.registry.scope import Deciding
+from ledger.registry.scope import Deciding, read_record
 
 _UNIVERSAL_INPUT = {
     "rectify": ("field", "value"),
@@ -121,7 +120,10 @@ def approve(act: Act, record: str, name: str) -> dict[str, Any]:
 
 
 def _record(act: Act, record: str) -> dict[str, Any]:
-    value = record_value(act.draft, record)
+    try:
+        value = read_record(act.draft, record, act.meter)
+    except ExpressionRefused as refused:
+        raise Refused(refused.reason) from None
     if value is None or "locks" not in value:  # the document module's records are not ours
         raise Refused("RECORD_UNKNOWN")
     return value
@@ -167,7 +169,7 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
         _check_early(act, transition, scope)
         return _wait(act, waiting)
     _done(act, waiting)
-    seq = perform(act, loaded, kind, None, made, transition, scope, waiting.input)
+    seq = perform(act, loaded, kind, None, made, transition, scope, given_checked=True)
     return act.result(waiting.record, seq, transition.to)
 
 

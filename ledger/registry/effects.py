@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ledger import canonical
@@ -23,7 +22,7 @@ from ledger.registry.act import (
     scope_of,
     write_record,
 )
-from ledger.registry.catalogue import Loaded, record_value
+from ledger.registry.catalogue import Loaded
 from ledger.registry.definition import (
     CREATE,
     BurnEffect,
@@ -46,7 +45,7 @@ from ledger.registry.definition import (
     UnlockEffect,
 )
 from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth, weigh
-from ledger.registry.scope import claim_key
+from ledger.registry.scope import claim_key, read_record
 
 _PLAIN: Final = (int, str)
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
@@ -60,25 +59,29 @@ def perform(
     record: dict[str, Any],
     transition: Transition,
     scope: Scope,
-    given: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    given_checked: bool = False,
 ) -> int:
     """Guards, effects and the next version of `record`; the version's seq. Raises Refused.
 
     `before` is the version that is superseded, None for a new record; `record` is its own copy, and
-    `scope` sees it. `given` are values of a new record that were found right.
+    `scope` sees it. `given_checked`: the values that a new record begins with were found right.
     """
     if record["id"] in act.open:
         raise Refused("REENTERED")
     act.open.append(record["id"])
     check_guards(transition, scope)
+    changed: set[str] = set()
     try:
         if transition.effects:
-            _Runner(act, loaded, kind, record, scope).run(transition.effects)
+            _Runner(act, loaded, kind, record, scope, changed).run(transition.effects)
     except ExpressionRefused as refused:
         raise Refused(refused.reason) from None
-    if before is not None:  # right by the version it was made by, perhaps not by another one
-        given = before["data"] if before["def"] == loaded.name else {}
-    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), given)
+    # What a record was made by it was measured by. Fields that effects set are measured even when
+    # they are what they were: whether two values are the same must not depend on the interpreter.
+    known = given_checked if before is None else before["def"] == loaded.name
+    again = changed if known else None
+    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), again)
     if wrong is not None:
         raise Refused("DATA_INVALID", field=wrong)
     record["state"] = transition.to
@@ -102,14 +105,22 @@ class _Runner:
     """The effects of one transition on one record."""
 
     def __init__(
-        self, act: Act, loaded: Loaded, kind: Type, record: dict[str, Any], scope: Scope
+        self,
+        act: Act,
+        loaded: Loaded,
+        kind: Type,
+        record: dict[str, Any],
+        scope: Scope,
+        changed: set[str],
     ) -> None:
+        """Names of fields that effects set go into `changed`."""
         self._act = act
         self._loaded = loaded
         self._kind = kind
         self._record = record
         self._scope = scope
         self._made = 0
+        self._changed = changed
 
     def run(self, effects: Sequence[Effect]) -> None:
         """Every effect, in order."""
@@ -128,6 +139,7 @@ class _Runner:
     def change_field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
         """set, push, pull."""
         data, value = self._record["data"], self._value(effect.value)
+        self._changed.add(effect.field)
         listed = isinstance(self._kind.fields[effect.field], fields.ListField)
         # Kinds are checked when all is done; what no kind takes would make nested values until
         # then, and values that hold themselves.
@@ -196,7 +208,7 @@ class _Runner:
             raise Refused("EXPRESSION_TYPE")
         if record in self._act.open:
             raise Refused("REENTERED")
-        value = record_value(self._act.draft, record)
+        value = read_record(self._act.draft, record, self._act.meter)
         if value is None or "locks" not in value:
             raise Refused("RECORD_UNKNOWN")
         return value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Container, Mapping
 from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -149,19 +148,19 @@ def check_values(
     fields: Mapping[str, Field],
     values: Mapping[str, Any],
     lookup: Lookup,
-    checked: Mapping[str, Any] = MappingProxyType({}),
+    changed: Container[str] | None = None,
 ) -> str | None:
     """Name of the first field (in the definition's order) that is not right, else None.
 
-    Optional fields may be missing or null. Unknown names are not right either. A value that
-    `checked` has too is not looked at again: what a record or a party was, it stays.
+    Optional fields may be missing or null. Unknown names are not right either. Where fields have
+    been checked before, `changed` names those whose values have to be looked at again.
     """
     for name, field in fields.items():
         value = values.get(name)
         if value is None:
             if field.required:
                 return name
-        elif value is not checked.get(name) and not fits(field, value, lookup):
+        elif (changed is None or name in changed) and not fits(field, value, lookup):
             return name
     return None if values.keys() <= fields.keys() else min(values.keys() - fields.keys())
 

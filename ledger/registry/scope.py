@@ -54,6 +54,16 @@ def pay_to_read(data: bytes | None, meter: Meter) -> None:
     meter.spend(0 if data is None else len(data) // 256)
 
 
+def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | None:
+    """A record, parsed and paid for; its own copy. Raises ExpressionRefused."""
+    data = draft.get(record_key(record))
+    if data is None:
+        return None
+    pay_to_read(data, meter)
+    value: dict[str, Any] = canonical.decode(data)
+    return value
+
+
 class View:
     """The functions of one act on one draft. Every failure is a refusal."""
 
@@ -84,10 +94,7 @@ class View:
 
     def _value(self, record: Value) -> dict[str, Any] | None:
         """A record, paid for by its size."""
-        name = _record_id(record)
-        data = self._draft.get(record_key(name))
-        pay_to_read(data, self._meter)
-        return None if data is None else canonical.decode(data)
+        return read_record(self._draft, _record_id(record), self._meter)
 
     def state_of(self, record: Value) -> str:
         """State of a record, or empty."""

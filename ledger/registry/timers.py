@@ -17,6 +17,7 @@ from ledger.registry.act import (
 from ledger.registry.catalogue import record_value
 from ledger.registry.effects import perform
 from ledger.registry.evaluate import ExpressionRefused
+from ledger.registry.scope import read_record
 from ledger.state import Draft, State
 
 POSTPONED_SECONDS: Final = 86_400
@@ -67,7 +68,7 @@ def fire(act: Act, at: int, record: str, name: str) -> tuple[str, dict[str, Any]
     The caller has made a savepoint; on a reason it rolls back to it and calls `put_off`.
     """
     try:
-        before = record_value(act.draft, record)
+        before = read_record(act.draft, record, act.meter)
         assert before is not None, record
         assert before["timers"].get(name) == at, (record, name)
         loaded, kind = form_of(act, before)

@@ -54,6 +54,19 @@ def test_rows_of_the_state_are_kept_as_they_are_written() -> None:
         kept.get(b"vrecord/a")
 
 
+def test_no_older_answer_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generations turn while a key of the younger one is put again."""
+    monkeypatch.setattr(recent, "BYTES_MAX", 1_000)
+    monkeypatch.setattr(recent, "VALUE_BYTES_MAX", 100)
+    kept = Recent()
+    kept.put(b"k", b"old")
+    kept.put(b"x", b"y" * 90)
+    kept.put(b"k", b"new")
+    kept.put(b"k", b"z" * 101)
+    with pytest.raises(KeyError):
+        kept.get(b"k")
+
+
 def test_long_values_are_not_kept() -> None:
     kept = Recent()
     kept.put(b"a", b"1")
