@@ -6,7 +6,7 @@ SEEDS ?= 300
 .PHONY: help setup demo demo-once test test-deploy test-services check sim sim-long mutants mutants-services pages bench soak coverage lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 18
 
 setup: ## make .venv with munimentd and muniment
 	@sh scripts/setup.sh

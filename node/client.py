@@ -92,9 +92,9 @@ class Client:
                     continue
                 code = _EXIT_BY_CODE.get(error.code, TEMPORARY)
                 raise CommandError(code, error.reason, str(error)) from None
-        raise CommandError(
-            UNREACHABLE,
-            "UNREACHABLE",
-            "no node answers: " + "; ".join(failures),
-            self.remedy,
-        )
+        raise self.unreachable(failures)
+
+    def unreachable(self, failures: list[str]) -> CommandError:
+        """The error when none of the nodes answers, with what each call met."""
+        detail = "no node answers: " + "; ".join(failures)
+        return CommandError(UNREACHABLE, "UNREACHABLE", detail, self.remedy)

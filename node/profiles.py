@@ -11,11 +11,12 @@ import msgspec
 
 from ledger.genesis import Genesis
 from ledger.jwk import PrivateJwk
-from node.answers import KEY, NOT_FOUND, USAGE, CommandError
+from node.answers import KEY, NEGATIVE, NOT_FOUND, USAGE, CommandError
 from node.client import Client, is_local
 from node.home import write_replacing
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
+INFO_NAME = "net.json"
 _URL = re.compile(r"https?://[^\s/]+(/.*)?", re.ASCII)
 
 
@@ -41,17 +42,53 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             name, urls = self.name, " ".join(f"--rpc {url}" for url in self.rpc)
             other = f"muniment profile add {name} --rpc URL --genesis FILE"
             return f"asked were {urls}; to ask another node: {other}"
-        # A test network keeps its clients' keys in a folder beside its info file.
-        folder = Path(self.jwk_file).parent.parent if self.jwk_file else Path()
-        if not self.jwk_file or not (folder / "net.json").is_file():
+        folder = self._network()
+        if folder is None:
             other = "of a node of its own: munimentd status --home HOME"
             return f"a test network: munimentd testnet status --home FOLDER; {other}"
+        return self._lost(folder) or (
+            f"munimentd testnet status --home {folder}; to start it again: {self._up(folder)}"
+        )
+
+    def _network(self) -> Path | None:
+        """Folder of the test network that the profile is of, whether it is still there or not."""
+        # A test network keeps its clients' keys in a folder beside its info file.
+        file = Path(self.jwk_file or "")
+        here = all(is_local(url) for url in self.rpc)
+        return file.parent.parent if here and file.parent.name == "clients" else None
+
+    def _info(self, folder: Path) -> dict[str, Any]:
+        """What the info file says of the network there; empty when there is none to read."""
         try:
-            count = len(msgspec.json.decode((folder / "net.json").read_bytes())["nodes"])
-        except (OSError, ValueError, KeyError, TypeError):
-            count = 4
-        start = f"munimentd testnet up --validators {count} --home {folder} --detach"
-        return f"munimentd testnet status --home {folder}; to start it again: {start}"
+            info = msgspec.json.decode((folder / INFO_NAME).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return info if isinstance(info, dict) else {}
+
+    def _up(self, folder: Path) -> str:
+        count = len(self.genesis["members"])
+        return f"munimentd testnet up --validators {count} --home {folder} --detach"
+
+    def _lost(self, folder: Path) -> str:
+        """What to type when the test network is gone or another is in its place; else empty."""
+        again = f"muniment profile add {self.name} --info-file {folder / INFO_NAME}"
+        again += f" --party {self.party} --replace"
+        if not (folder / INFO_NAME).exists():
+            new = f"{self._up(folder)} && {again}"
+            return f"the profile's test network in {folder} is gone; to make another: {new}"
+        if self._info(folder).get("genesis_hash", self.genesis_hash) != self.genesis_hash:
+            return f"another test network is in {folder} by now; to trust it: {again}"
+        return ""
+
+    def node_names(self) -> dict[str, str]:
+        """URL -> name of the nodes of a test network that is still there; others have none."""
+        folder = self._network()
+        info = {} if folder is None else self._info(folder)
+        try:
+            named = {str(node["rpc"]): str(node["name"]) for node in info["nodes"]}
+        except (KeyError, TypeError):
+            return {}
+        return named if info.get("genesis_hash") == self.genesis_hash else {}
 
     def key(self) -> PrivateJwk:
         """The signing key. Raises CommandError with exit code 7."""
@@ -59,7 +96,14 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise CommandError(
                 KEY, "NO_KEY", f"profile {self.name} has no key", "add one: --jwk FILE --party ID"
             )
-        return read_private_jwk(Path(self.jwk_file))
+        path = Path(self.jwk_file)
+        try:
+            return read_private_jwk(path)
+        except CommandError as error:
+            folder = self._network()
+            if folder is not None and not path.exists():
+                error.hint = self._lost(folder)
+            raise
 
 
 def read_private_jwk(path: Path) -> PrivateJwk:
@@ -138,12 +182,27 @@ class Profiles:
             raise CommandError(USAGE, "PROFILE_INVALID", detail)
         return profile
 
-    def save(self, profile: Profile) -> None:
-        """Write a profile. Raises CommandError when its addresses are not URLs."""
+    def pins_another(self, name: str, genesis_hash: str) -> bool:
+        """Whether there is a profile of that name which pins another genesis, or is damaged."""
+        if not self._path(name).exists():
+            return False
+        try:
+            return self.load(name).genesis_hash != genesis_hash
+        except CommandError:
+            return True
+
+    def save(self, profile: Profile, *, replace: bool = False) -> None:
+        """Write a profile. Raises CommandError when its addresses are not URLs, and unless
+        `replace` when one of its name pins another genesis: trust does not change silently."""
         for url in profile.rpc:
             if _URL.fullmatch(url) is None:
                 raise CommandError(USAGE, "URL_INVALID", f"{url!r} is not an http(s) URL")
         path = self._path(profile.name)
+        if not replace and self.pins_another(profile.name, profile.genesis_hash):
+            detail = f"profile {profile.name} is there already and pins another genesis than that"
+            detail += f" of {profile.chain_id}; it was left as it is"
+            hint = "to let the old one go: --replace; to keep both, choose another name"
+            raise CommandError(NEGATIVE, "PROFILE_EXISTS", detail, hint)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = msgspec.json.format(msgspec.json.encode(profile)) + b"\n"
         write_replacing(path, data, 0o600)

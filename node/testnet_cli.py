@@ -14,6 +14,7 @@ import typer
 from node import answers
 from node.answers import CommandError
 from node.operator import JsonOption, failing
+from node.profiles import Profiles
 from node.testnet import Info, TestNet
 
 app = typer.Typer(help="A whole network on this machine.", no_args_is_help=True)
@@ -55,11 +56,19 @@ def _up_text(net: TestNet, info: Info, seconds: float) -> str:
     lines += [f"  {node.name:8} {node.rpc:26} {node.metrics}" for node in info.nodes]
     lines += [
         "",
-        f"try:  muniment profile add demo --info-file {net.info_path} --use",
-        "      muniment document register FILE --wait",
+        f"try:  muniment profile add demo --info-file {net.info_path} --use{_replace(info)}",
+        "      muniment document register FILE",
         f"stop: munimentd testnet stop --home {net.folder}",
     ]
     return "\n".join(lines)
+
+
+def _replace(info: Info) -> str:
+    """What `profile add` wants when a network of before left its profile behind."""
+    try:
+        return " --replace" if Profiles().pins_another("demo", info.genesis_hash) else ""
+    except OSError:
+        return ""
 
 
 def _stay(net: TestNet) -> None:

@@ -7,7 +7,7 @@ for package in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
-    echo "debian.sh: type as root: apt-get install -y --no-install-recommends$missing" >&2
+    echo "debian.sh: type as root: apt-get update && apt-get install -y --no-install-recommends$missing" >&2
     exit 1
 fi
 apt-get update -qq

@@ -214,13 +214,22 @@ class Demo:
             say(f"  {node['name']}  {node['rpc']}  {node['metrics']}")
         say()
         say("The network stays up. In another terminal, try:")
-        say(f"  export MUNIMENT_CLIENT_HOME={self.folder / 'client'} PATH={BIN}:$PATH")
-        say("  muniment document register README.md")
-        say("  muniment receipt verify README.md")
-        say("  muniment status --all")
-        say(f"  munimentd testnet kill 2 --home {self.net}")
+        for line in self.hints():
+            say(f"  {line}")
         say("Ctrl-C stops it and removes its data.")
         signal.pause()
+
+    def hints(self) -> list[str]:
+        """What a visitor may type; all that it leaves is in the folder."""
+        visitor = self.folder / "LICENSE"  # a receipt is kept beside its document
+        shutil.copyfile(ROOT / "LICENSE", visitor)
+        return [
+            f"export MUNIMENT_CLIENT_HOME={self.folder / 'client'} PATH={BIN}:$PATH",
+            f"muniment document register {visitor}",
+            f"muniment receipt verify {visitor}",
+            "muniment status --all",
+            f"munimentd testnet kill 2 --home {self.net}",
+        ]
 
 
 def play(demo: Demo) -> None:
@@ -243,11 +252,12 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "demo")
     options = parser.parse_args()
     demo = Demo(options.folder.resolve())
+    stays = not options.once and sys.stdin.isatty() and sys.stdout.isatty()
     started = time.monotonic()
     try:
         play(demo)
         say(f"done in {time.monotonic() - started:.1f} s")
-        if not options.once and sys.stdin.isatty() and sys.stdout.isatty():
+        if stays:
             demo.stay()
     except KeyboardInterrupt:
         say("stopping")
@@ -256,6 +266,8 @@ def main() -> int:
         return 1
     finally:
         demo.stop()
+    if not stays:
+        say(f"{options.folder.name}/ is removed; `make demo` on a terminal keeps it until Ctrl-C")
     return 0
 
 

@@ -5,32 +5,70 @@ cd "$(dirname "$0")/.."
 stamp=.venv/.complete
 if [ -f "$stamp" ] && [ "$stamp" -nt requirements.lock ] && [ "$stamp" -nt pyproject.toml ]; then exit 0; fi
 
-find_python() {
-    for name in "${PYTHON:-}" python3.11 python3.12 python3 "$HOME"/.pyenv/versions/3.1[12].*/bin/python3; do
-        [ -n "$name" ] || continue
-        path=$(command -v "$name" 2>/dev/null) || continue
-        "$path" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12)))' 2>/dev/null || continue
-        echo "$path"
-        return 0
-    done
-    return 1
+say() { echo "setup: $*" >&2; }
+version() { "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null; }
+makes_environments() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
+python="" # the first that fits and makes virtual environments
+maker=""  # any that makes them, of whatever version
+found=""  # what to say of the others when none fits
+newline='
+'
+tried=:
+for name in "${PYTHON:-}" python3.11 python3.12 python3 "$HOME"/.pyenv/versions/3.1[12].*/bin/python3; do
+    [ -n "$name" ] || continue
+    path=$(command -v "$name" 2>/dev/null) || path=$name
+    case $tried in *:"$path":*) continue ;; esac
+    tried=$tried$path:
+    has=$(version "$path") || has=""
+    able=""
+    if [ -n "$has" ] && makes_environments "$path"; then able=yes maker=${maker:-$path}; fi
+    case $has in
+        3.11.* | 3.12.*) why="cannot make virtual environments" ;;
+        "") why="is no Python that runs here" ;;
+        *) why="is not 3.11 or 3.12" able="" ;;
+    esac
+    if [ -n "$able" ]; then
+        python=$path
+        break
+    fi
+    if [ "$name" = "${PYTHON:-}" ]; then
+        say "PYTHON=$name${has:+, Python $has,} $why"
+    elif [ -n "$has" ]; then
+        found="${found}setup: found Python $has at $path: it $why$newline"
+    fi
+done
+
+# The one command that helps on this machine.
+remedy() {
+    system=$(. "${OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "${ID:-}-${VERSION_ID:-}") || system=""
+    get='python install -q 3.12 && make setup PYTHON="$('
+    find='python find --managed-python 3.12)"'
+    case $system in
+        debian-12 | ubuntu-24.04) say "type as root: apt-get update && apt-get install -y python3-venv" ;;
+        *) if [ -n "$maker" ]; then
+            say "type: $maker -m venv .uv && .uv/bin/pip install uv && .uv/bin/uv $get.uv/bin/uv $find"
+        else
+            say "install uv (https://docs.astral.sh/uv) and type: uv $get""uv $find"
+        fi ;;
+    esac
 }
-python=$(find_python) || {
-    echo "setup: Python 3.11 or 3.12 not found (plyvel has no wheel for newer ones)." >&2
-    echo "setup: on Debian 12 type: apt-get install -y python3 python3-venv; elsewhere: make PYTHON=/path/to/python3.12" >&2
+
+if [ -z "$python" ]; then
+    printf %s "${found:-setup: found no ${PYTHON:+other }Python$newline}" >&2
+    say "want Python 3.11 or 3.12 (plyvel has no wheel for newer ones) with venv"
+    remedy
     exit 1
-}
-"$python" -c 'import ensurepip, venv' 2>/dev/null || {
-    echo "setup: $python cannot make virtual environments." >&2
-    echo "setup: type: apt-get install -y python3-venv" >&2
-    exit 1
-}
+fi
 echo "setup: $("$python" --version) at $python"
 if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     rm -rf .venv
     "$python" -m venv .venv
 fi
-.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r requirements.lock
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r requirements.lock || {
+    say "pip could not fetch the locked packages; is a package index reachable? (PIP_INDEX_URL, PIP_CERT)"
+    exit 1
+}
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-build-isolation --no-deps -e .
 touch "$stamp"
 echo "setup: ready: .venv/bin/munimentd and .venv/bin/muniment"

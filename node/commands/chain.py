@@ -84,7 +84,7 @@ def status(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What the first node that answers, or every node, says of itself."""
+    """What the first node that answers, or every node, says of itself; exit 6 when none does."""
     with failing(as_json):
         session = Session.open(profile)
         if not every:
@@ -92,13 +92,18 @@ def status(
             answers.succeed(data, _row(data), as_json=as_json)
             return
         rows: list[dict[str, Any]] = []
+        names = session.profile.node_names()
         for url in session.profile.rpc:
+            row = {"url": url, "name": names.get(url)}
             try:
-                rows.append({"url": url, "status": call_once(url, "node_status", {}, 5)})
+                rows.append({**row, "status": call_once(url, "node_status", {}, 5)})
             except (Unreachable, RpcRefusal) as error:
-                rows.append({"url": url, "status": None, "error": str(error)})
+                rows.append({**row, "status": None, "error": str(error)})
+        if all(row["status"] is None for row in rows):
+            raise session.client.unreachable([row["error"] for row in rows])
         text = "\n".join(
-            _row(row["status"]) if row["status"] else f"{row['url']}  down" for row in rows
+            _row(row["status"]) if row["status"] else f"{row['name'] or row['url']:10} down"
+            for row in rows
         )
         answers.succeed({"nodes": rows}, text, as_json=as_json)
 

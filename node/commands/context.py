@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,8 @@ from node.profiles import Profile, Profiles
 PROGRAM = "muniment"
 EXPIRY_SECONDS = 3_600
 BATCH = 100
+PATIENCE_SECONDS = 3
+"""After so long somebody who waits is told what for."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 ProfileOption = Annotated[
@@ -65,12 +67,14 @@ def new_jti() -> str:
     return f"cli-{secrets.token_hex(12)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A profile ready to sign and send."""
 
     profile: Profile
     client: Client
+    _told: bool = field(default=False, init=False)
+    """Whether the user knows that something is waited for: once is enough."""
 
     @classmethod
     def open(cls, name: str | None) -> Session:
@@ -112,9 +116,10 @@ class Session:
     def wait(self, txid: str, seconds: float) -> dict[str, Any]:
         """Until the transaction is in a block. Raises CommandError: 4 refused, 5 not in time."""
         deadline = time.monotonic() + seconds
+        quiet_ms = PATIENCE_SECONDS * 1000
         while True:
             left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            params = {"id": txid, "timeout_ms": min(left_ms, 10_000)}
+            params = {"id": txid, "timeout_ms": min(left_ms, 10_000 if self._told else quiet_ms)}
             status: dict[str, Any] = self.client.call("tx_wait", params, 30)
             if status["status"] == "committed":
                 return status
@@ -129,6 +134,9 @@ class Session:
                     f"transaction {txid} is not in a block yet; it may still commit",
                     f"muniment tx wait {txid}",
                 )
+            if not self._told and left_ms > quiet_ms:
+                self._told = True
+                answers.progress(f"sent; waiting for a block, up to {seconds:g} s")
 
     def _failed(self, txid: str) -> str:
         """The guard, field or problem that a refusal names; empty when it names none."""

@@ -30,9 +30,15 @@ def add(
     ] = None,
     jwk: Annotated[Path | None, typer.Option(help="Private JWK file of the party.")] = None,
     use: Annotated[bool, typer.Option("--use", help="Make it the current profile.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let go a profile that pins another genesis.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Trust is pinned here: a genesis document, its hash, or a test network's info file."""
+    """Trust is pinned here: a genesis document, its hash, or a test network's info file.
+
+    A profile of the same name is replaced when it pins the same genesis, else with --replace only.
+    """
     with failing(as_json):
         if info_file is not None:
             if rpc or genesis is not None:
@@ -43,7 +49,10 @@ def add(
         else:
             profile = _from_options(name, rpc or [], genesis, genesis_hash, party, jwk)
         store = Profiles()
-        store.save(profile)
+        other = store.pins_another(name, profile.genesis_hash)
+        store.save(profile, replace=replace)
+        if other:
+            answers.progress(f"replaced profile {name}, which pinned another genesis")
         if use or not store.current():
             store.use(name)
         text = f"profile {name}: chain {profile.chain_id}, pinned genesis {profile.genesis_hash}"

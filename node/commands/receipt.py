@@ -25,6 +25,8 @@ from node.documents import (
     check_document,
     check_operation,
     check_salt,
+    pending_path,
+    receipt_path,
 )
 from node.profiles import Profiles
 
@@ -61,8 +63,13 @@ def verify(
     with failing(as_json):
         pinned = _pinned(genesis_hash, genesis, profile)
         path = file
-        if not file.name.endswith(SUFFIX) and file.with_name(file.name + SUFFIX).exists():
-            path, document = file.with_name(file.name + SUFFIX), document or file
+        if not file.name.endswith(SUFFIX):
+            if receipt_path(file).exists():
+                path, document = receipt_path(file), document or file
+            elif pending_path(file).exists():
+                raise _no_receipt(
+                    file, f"its registration is not finished: muniment document finish {file}"
+                )
         kept, receipt = _read(path)
         try:
             verdict = receipt_check.verify(receipt, genesis_hash=pinned)
@@ -102,7 +109,18 @@ def _read(path: Path) -> tuple[DocumentReceipt | None, receipts.Receipt]:
     try:
         return kept, receipts.decode(data)
     except receipts.ReceiptInvalid as error:
-        raise CommandError(answers.NEGATIVE, error.reason, f"INVALID: {error.detail}") from None
+        beside = f"if {path.name} is a document: no {receipt_path(path).name} is beside it"
+        hint = "" if path.name.endswith(SUFFIX) else beside
+        if not (path.suffix == ".json" or data.lstrip().startswith(b"{")):
+            raise _no_receipt(path) from None
+        detail = f"INVALID: {error.detail}"
+        raise CommandError(answers.NEGATIVE, error.reason, detail, hint) from None
+
+
+def _no_receipt(file: Path, hint: str = "") -> CommandError:
+    """The error for a document whose receipt is not where it was kept."""
+    detail = f"no {receipt_path(file).name} beside {file}"
+    return CommandError(answers.NOT_FOUND, "NO_RECEIPT", detail, hint)
 
 
 def _check_file(

@@ -198,8 +198,10 @@ def test_approve_signs_for_one_agency(shell: Shell, net: Net, tmp_path: Path) ->
     common = (file, "--jti", "j1", "--iss", "health-agency", "--add")
     shell.ok("approve", *common)
     shell.ok("approve", *common, "--profile", "land")
-    refused = shell.fails(4, "submit", file, "--jti", "j1")
-    assert refused["reason"] == "QUORUM_NOT_REACHED"
+    # Typed again it is another transaction as soon as the clock moved: TX_REPLAYED.
+    refused = shell.raw("submit", file, "--jti", "j1", "--json")
+    assert refused.exit_code == 4
+    assert json.loads(refused.stdout)["error"]["reason"] == "QUORUM_NOT_REACHED"
     shell.fails(2, "approve", file, "--jti", "no jti", "--iss", "x")
     file.write_bytes(b"\xff")
     shell.fails(2, "approve", *common)
@@ -272,6 +274,36 @@ def test_munimentd_of_a_network(net: Net, tmp_path: Path) -> None:
     assert daemon("testnet", "status", "--home", tmp_path, "--json")[0] == 2
     assert net.commit(net.sign("treasury", document(77)), seconds=40)["status"] == "committed"
     until(lambda: len(net.heads()) == 1, "equal heads")
+
+
+def test_a_network_without_quorum(net: Net, shell: Shell, tmp_path: Path) -> None:
+    net.wait_equal()
+    file, operations = tmp_path / "deed.txt", tmp_path / "ops.json"
+    file.write_text("the deed")
+    operations.write_text(json.dumps(document(901)))
+    telling = "sent; waiting for a block, up to {} s\n"
+    done = shell.raw("submit", operations, "--jti", "with-quorum")
+    assert (done.exit_code, done.stderr) == (0, ""), "who waits a moment is told nothing"
+    net.kill(2, 3)
+    try:
+        nodes = shell.ok("status", "--all")["nodes"]
+        assert [node["name"] for node in nodes] == [f"val-{index}" for index in range(4)]
+        assert [node["status"] is None for node in nodes] == [False, False, True, True]
+        assert "\nval-3      down" in shell.raw("status", "--all").stdout
+        done = shell.raw("document", "register", file, "--timeout", "5")
+        assert (done.exit_code, done.stdout) == (5, "")
+        assert done.stderr.startswith(telling.format(5))
+        assert done.stderr.count("waiting") == 1
+        assert shell.fails(3, "receipt", "verify", file)["reason"] == "NO_RECEIPT"
+        done = shell.raw("submit", operations, "--jti", "no-quorum", "--timeout", "4", "--json")
+        assert (done.exit_code, done.stderr) == (5, telling.format(4))
+        assert json.loads(done.stdout)["error"]["reason"] == "OUTCOME_UNKNOWN"
+        done = shell.raw("tx", "wait", "0" * 64, "--timeout", "2")
+        assert (done.exit_code, "waiting" in done.stderr) == (5, False)
+    finally:
+        net.start(2, 3)
+    assert shell.ok("document", "finish", file)["status"] == "committed"
+    assert shell.ok("receipt", "verify", file)["valid"]
 
 
 def test_real_processes_end_without_a_terminal(net: Net, shell: Shell) -> None:

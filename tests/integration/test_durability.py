@@ -64,7 +64,7 @@ def test_no_vote_leaves_before_its_record_is_synced(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
+        pytest.skip("strace is not installed: type as root: apt-get install -y strace")
     folder = tmp_path_factory.mktemp("traced")
     heard: Heard = []
     with network(folder) as net:

@@ -61,7 +61,7 @@ def with_jose(tmp_path_factory: pytest.TempPathFactory) -> Sign:
     """npm's jose in node, installed for this test alone."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
-        pytest.skip("npm is not installed")
+        pytest.skip("npm is not installed: type as root: apt-get install -y npm")
     folder = tmp_path_factory.mktemp("jose")
     (folder / "package.json").write_text('{"private":true,"type":"module"}')
     (folder / "sign.js").write_text(SCRIPT)

@@ -25,9 +25,15 @@ VECTORS = Path(__file__).parents[3] / "shared" / "vectors"
 VERIFIER = Ed25519Verifier()
 
 
+SOURCES = {
+    "wycheproof/ed25519_test.json": "testvectors_v1/ of C2SP/wycheproof, dac1dd4",
+    "speccheck/cases.json": "novifinancial/ed25519-speccheck, 6551933",
+}
+
+
 def official(name: str) -> Any:
     if not VECTORS.is_dir():
-        pytest.skip(f"official vectors are not at {VECTORS}")
+        pytest.skip(f"official vectors are not at {VECTORS / name}: {SOURCES[name]}, on GitHub")
     return json.loads((VECTORS / name).read_text())
 
 

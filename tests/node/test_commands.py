@@ -167,6 +167,98 @@ def test_what_to_type_when_no_node_answers(desk: Desk) -> None:
     assert error["hint"].endswith(f"munimentd testnet status --home {net}")
 
 
+def test_trust_does_not_change_silently(desk: Desk) -> None:
+    first, second = (network(desk.folder / name) for name in ("a", "b"))
+    infos = [("--info-file", desk.folder / name / "net.json") for name in ("a", "b")]
+    add = ("profile", "add", "demo")
+    desk.ok(*add, *infos[0], "--use")
+    kept = desk.folder / "client" / "profiles" / "demo.json"
+    before = kept.read_bytes()
+    error = desk.fails(1, *add, *infos[1])
+    assert (error["reason"], "--replace" in error["hint"]) == ("PROFILE_EXISTS", True)
+    assert "left as it is" in error["message"]
+    genesis = ("--rpc", f"http://{HERE}:1", "--genesis", desk.folder / "b/node-0/genesis.json")
+    assert desk.fails(1, *add, *genesis)["reason"] == "PROFILE_EXISTS"
+    assert kept.read_bytes() == before
+    # The same chain, by another party: nothing that was trusted changes.
+    assert desk.ok(*add, *infos[0], "--party", "treasury")["party"] == "treasury"
+    code, shown, said = desk.type(*add, *infos[1], "--replace")
+    assert (code, second.genesis_hash in shown) == (0, True)
+    assert said == "replaced profile demo, which pinned another genesis\n"
+    assert desk.ok("profile", "show")["genesis_hash"] == second.genesis_hash
+    kept.write_bytes(b"{")
+    assert desk.fails(1, *add, *infos[0])["reason"] == "PROFILE_EXISTS"
+    assert desk.ok(*add, *infos[0], "--replace")["genesis_hash"] == first.genesis_hash
+    assert desk.type("profile", "add", "new", *infos[0], "--replace")[2] == ""
+
+
+def test_a_test_network_that_is_gone_and_another_in_its_place(desk: Desk) -> None:
+    folder = desk.folder / "net"
+    network(folder)
+    again = f"muniment profile add demo --info-file {folder}/net.json --party treasury"
+    words = again.split()[1:]
+    desk.ok(*words, "--use")
+    (desk.folder / "a.txt").write_text("a")
+    desk.ok("testnet", "clean", "--home", folder, app=daemon_cli.app)
+    error = desk.fails(7, "document", "register", desk.folder / "a.txt")
+    new = f"munimentd testnet up --validators 4 --home {folder} --detach && {again} --replace"
+    assert error["reason"] == "KEY_FILE"
+    assert (
+        error["hint"] == f"the profile's test network in {folder} is gone; to make another: {new}"
+    )
+    assert list(desk.folder.glob("a.txt.*")) == []
+    for command in (("status",), ("status", "--all")):
+        answer = desk.fails(6, *command)
+        assert (answer["reason"], answer["hint"]) == ("UNREACHABLE", error["hint"])
+        assert desk.type(*command)[:2] == (6, "")
+    network(folder)
+    hint = desk.fails(6, "status")["hint"]
+    other = f"another test network is in {folder} by now; to trust it: {again} --replace"
+    assert hint == other
+    desk.ok(*words, "--replace")
+    assert "to start it again" in desk.fails(6, "status", "--all")["hint"]
+    # A key of somebody's own that is missing says nothing about a network.
+    key = desk.folder / "tom.jwk"
+    desk.ok("id", "new", key)
+    own = ("--party", "tom", "--jwk", key)
+    desk.ok("profile", "add", "tom", "--info-file", folder / "net.json", *own, "--use")
+    key.unlink()
+    error = desk.fails(7, "document", "register", desk.folder / "a.txt")
+    assert (error["reason"], error["hint"]) == ("KEY_FILE", "")
+
+
+# ----- receipts
+
+
+@pytest.mark.parametrize("content", [b"", b"Apache License", b"\xff\xd8", b"[1]"])
+def test_a_document_without_its_receipt(desk: Desk, content: bytes) -> None:
+    file = desk.folder / "LICENSE"
+    file.write_bytes(content)
+    verify = ("receipt", "verify", file, "--genesis-hash", "0" * 64)
+    error = desk.fails(3, *verify)
+    assert (error["reason"], error["hint"]) == ("NO_RECEIPT", "")
+    assert error["message"] == f"no LICENSE.receipt.json beside {file}"
+    (desk.folder / "LICENSE.receipt.pending.json").write_text("{}")
+    error = desk.fails(3, *verify)
+    assert error["reason"] == "NO_RECEIPT"
+    assert error["hint"] == f"its registration is not finished: muniment document finish {file}"
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.json", b"nothing"), ("receipt", b' {"tx":')])
+def test_a_damaged_receipt_proves_nothing_and_is_no_document(
+    desk: Desk, name: str, content: bytes
+) -> None:
+    file = desk.folder / name
+    file.write_bytes(content)
+    error = desk.fails(1, "receipt", "verify", file, "--genesis-hash", "0" * 64)
+    assert error["message"].startswith("INVALID: ")
+    assert error["hint"] == f"if {name} is a document: no {name}.receipt.json is beside it"
+    kept = desk.folder / "b.receipt.json"
+    kept.write_bytes(content)
+    error = desk.fails(1, "receipt", "verify", kept, "--genesis-hash", "0" * 64)
+    assert (error["message"][:7], error["hint"]) == ("INVALID", "")
+
+
 # ----- folders
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,20 @@ class Clock:
         }
 
 
+def shared_files(pids: Iterable[int]) -> list[Path]:
+    """What libfaketime made in shared memory for these processes; a killed one leaves it behind."""
+    names = ("faketime_shm_{}", "sem.faketime_sem_{}")
+    places = [Path("/dev/shm") / name.format(pid) for pid in pids for name in names]
+    return [place for place in places if place.exists()]
+
+
+def daemons(net: Net) -> set[int]:
+    """Processes of the nodes as the info file has them, dead ones too."""
+    if not (net.folder / "net.json").exists():
+        return set()
+    return {node.pid for node in net.info.nodes if node.pid is not None}
+
+
 PROVISION = """
 import sys
 from pathlib import Path
@@ -101,4 +115,7 @@ def live_network(folder: Path) -> Iterator[tuple[Net, LiveGround]]:
         yield net, LiveGround(call, keys, clock.move)
         assert '"internal error"' not in net.logs()
     finally:
+        pids = daemons(net)
         net.clean()
+        for file in shared_files(pids):
+            file.unlink()

@@ -172,9 +172,7 @@ def from_pinned(self: World, source: int, target: int) -> set[str]:
     return found
 
 
-def pinning_pinned(
-    self: World, effect: dict[str, Any], value: dict[str, Any], *given: Any
-) -> None:
+def pinning_pinned(self: World, effect: dict[str, Any], value: dict[str, Any], *given: Any) -> None:
     """A record that another one makes pins what its maker pins, whatever that acts by."""
     before = set(self.records)
     EXACT_EFFECT(self, effect, value, *given)

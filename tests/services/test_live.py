@@ -15,12 +15,15 @@ from node.chain import Chain
 from tests.integration.network import Net, until
 from tests.services.checks import accounts, check_balances, check_feed
 from tests.services.folders import FOLDER, NAMES, Service
-from tests.services.live import library, live_network
+from tests.services.live import daemons, library, live_network, shared_files
 from tests.services.replay import record
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(library() is None, reason="no libfaketime: apt-get install faketime"),
+    pytest.mark.skipif(
+        library() is None,
+        reason="no libfaketime: type as root: apt-get install -y faketime",
+    ),
 ]
 
 
@@ -33,7 +36,11 @@ def test_scenario_on_a_network(name: str, tmp_path: Path) -> None:
         height = net.wait_equal()
         roots = {net.status(index)["state_root"] for index in range(4)}
         assert len(roots) == 1
+        pids = daemons(net)
+        assert len(pids) == 4
+        killed = net.pid(3)
         net.kill(3)
+        assert shared_files([killed]), "libfaketime tidies up only behind those that end"
         store = until(lambda: released(net.home(3)), "the killed node's threads are gone")
         chain = Chain(store, net.genesis, Ed25519Verifier())
         assert chain.height >= height
@@ -43,6 +50,7 @@ def test_scenario_on_a_network(name: str, tmp_path: Path) -> None:
         check_replay(chain, tmp_path / "chain")
         store.close()
         print(f"{name}: {coverage.steps} steps, {chain.height} blocks")
+    assert shared_files(pids) == []
 
 
 def released(home: Path) -> LevelStore | None:
