@@ -38,17 +38,17 @@ class Presence:
 
     def staged(self, rows: Mapping[bytes, bytes | None]) -> None:
         """These rows will be written; those that are None will be deleted and stay known so far."""
-        for key, value in rows.items():
-            if key[:1] == self._table and value is not None:
+        for key in [key for key in rows if key.startswith(self._table)]:
+            if rows[key] is not None:
                 self._add(key)
 
     def flushed(self, rows: Mapping[bytes, bytes | None]) -> None:
         """These rows were written; None: they are deleted. They must have been told as staged: of
         two keys with one hash the deletion of the one that was never told would hide the other."""
-        for key, value in rows.items():
-            if key[:1] != self._table or value is not None or self._hashes is None:
-                continue
-            if hash(key) not in self._shared:
+        if self._hashes is None:
+            return
+        for key in [key for key, value in rows.items() if value is None]:
+            if key.startswith(self._table) and hash(key) not in self._shared:
                 self._hashes.discard(hash(key))
 
     def _add(self, key: bytes) -> bool:

@@ -56,8 +56,6 @@ def create(
         raise Refused("SERVICE_UNKNOWN")
     if found.current != version:
         raise Refused("VERSION_NOT_CURRENT", current=found.current)
-    if act.draft.has(record_key(record)):
-        raise Refused("RECORD_EXISTS")
     waiting = pending.Pending(
         id="",
         record=record,

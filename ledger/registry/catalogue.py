@@ -15,6 +15,8 @@ from ledger.state import Draft, Reader
 
 ACTIVE = "active"
 SUSPENDED = "suspended"
+LOADED_MAX: Final = 64
+"""Definitions kept in their loaded form."""
 DEFINITION_BYTES_PER_UNIT: Final = 64
 """Of a definition that is searched for a role, for one unit of cost."""
 
@@ -74,11 +76,7 @@ class Loaded:
         return f"{self.definition.service}.{name}"
 
 
-@lru_cache(maxsize=64)
-def _load(data: bytes) -> Loaded:
-    return Loaded(loaded(data))
-
-
+_loaded_by_hash: Final[dict[str, Loaded]] = {}
 _service_decoder = msgspec.json.Decoder(Service)
 _type_decoder = msgspec.json.Decoder(str)
 
@@ -123,17 +121,30 @@ def service_of_type(state: Reader, record_type: str) -> str | None:
 
 def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Version] | None:
     """The definition by which records of a version act, forced migrations followed."""
-    found = find_service(state, service)
-    if found is None:
-        return None
+    value = state.get(service_key(service))
+    row = None if value is None else _acting_version(value, version)
+    return None if row is None else (_find_loaded(state, row.hash), row)
+
+
+@lru_cache(maxsize=256)
+def _acting_version(value: bytes, version: int) -> Version | None:
+    """By which version of a service's row the records of a version act."""
+    found = _service(value)
     for _ in found.moved:  # each leads to a later version
         version = found.moved.get(str(version), version)
-    row = found.versions.get(str(version))
-    if row is None:
-        return None
-    data = state.get(definition_key(row.hash))
-    assert data is not None, row.hash
-    return _load(data), row
+    return found.versions.get(str(version))
+
+
+def _find_loaded(state: Reader, definition_hash: str) -> Loaded:
+    """A definition of the state. Its hash says what it is, so it need not be read twice."""
+    known = _loaded_by_hash.get(definition_hash)
+    if known is None:
+        data = state.get(definition_key(definition_hash))
+        assert data is not None, definition_hash
+        if len(_loaded_by_hash) >= LOADED_MAX:
+            _loaded_by_hash.clear()
+        known = _loaded_by_hash[definition_hash] = Loaded(loaded(data))
+    return known
 
 
 def activation_problem(state: Reader, definition: Definition) -> str:
@@ -191,10 +202,11 @@ def role_problem(state: Reader, name: str, role: str, meter: Meter) -> str:
     if service is None:
         return "SERVICE_UNKNOWN"
     for version in sorted(service.versions, key=int, reverse=True):
-        data = state.get(definition_key(service.versions[version].hash))
+        definition_hash = service.versions[version].hash
+        data = state.get(definition_key(definition_hash))
         assert data is not None, (name, version)
         meter.spend(len(data) // DEFINITION_BYTES_PER_UNIT)
-        if role in _load(data).definition.roles:
+        if role in _find_loaded(state, definition_hash).definition.roles:
             return ""
     return "ROLE_UNKNOWN"
 

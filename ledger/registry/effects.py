@@ -80,10 +80,11 @@ def perform(
     # What a record was made by it was measured by. Fields that effects set are measured even when
     # they are what they were: whether two values are the same must not depend on the interpreter.
     known = given_checked if before is None else before["def"] == loaded.name
-    again = changed if known else None
-    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), again)
-    if wrong is not None:
-        raise Refused("DATA_INVALID", field=wrong)
+    if changed or before is None or not known:
+        again = changed if known else None
+        wrong = fields.check_values(kind.fields, record["data"], act.lookup(), again)
+        if wrong is not None:
+            raise Refused("DATA_INVALID", field=wrong)
     record["state"] = transition.to
     if transition.to in kind.final:
         record["timers"] = {}

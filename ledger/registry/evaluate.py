@@ -135,10 +135,10 @@ def _variable(tree: list[Any], scope: Scope) -> Value:
 
 
 def _get(tree: list[Any], scope: Scope) -> Value:
-    value = evaluate(tree[1], scope)
-    if not isinstance(value, dict) or tree[2] not in value:
-        raise _type_error(f"no field {tree[2]}")
-    return value[tree[2]]
+    value, name = evaluate(tree[1], scope), tree[2]
+    if not isinstance(value, dict) or name not in value:
+        raise _type_error(f"no field {name}")
+    return value[name]
 
 
 def _has(tree: list[Any], scope: Scope) -> Value:

@@ -212,7 +212,8 @@ class Life:
 
 def _forget() -> None:
     """As a node that has just started."""
-    for cache in (catalogue._load, definition.loaded, pattern.compiled):
+    catalogue._loaded_by_hash.clear()
+    for cache in (catalogue._acting_version, definition.loaded, pattern.compiled):
         cache.cache_clear()
 
 
