@@ -24,7 +24,7 @@ from tests.services.chain_node import ChainNode
 
 KINDS = ("case", "licence", "parcel", "grant")
 ROUNDS = 5
-CLIENTS = 100
+CLIENTS = [f"client-{index}" for index in range(100)]
 
 
 class Clock:

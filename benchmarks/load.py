@@ -47,9 +47,10 @@ def client_signer(index: int) -> Ed25519Signer:
     return Ed25519Signer(sha256(b"bench client %d" % index))
 
 
-def client_name(index: int) -> str:
-    """Party id of benchmark client `index`, of the longest form."""
-    return f"client-{index:06d}.chamber-of-civil-law-notaries.northern-province"
+def long_names(clients: int) -> list[str]:
+    """Party ids of the longest form, one for each client."""
+    tail = "chamber-of-civil-law-notaries.northern-province"
+    return [f"client-{index:06d}.{tail}" for index in range(clients)]
 
 
 def sign(chain: str, party: str, signer: Ed25519Signer, jti: str, ops: list[Any]) -> str:
@@ -76,15 +77,14 @@ def document(number: int) -> dict[str, Any]:
     }
 
 
-def registrations(chain: ChainId, agencies: Sequence[Agency], clients: int) -> list[str]:
+def registrations(chain: ChainId, agencies: Sequence[Agency], clients: Sequence[str]) -> list[str]:
     """Transactions in which the agencies register their clients, sixteen in each."""
     transactions: list[str] = []
-    for first in range(0, clients, OPERATIONS):
+    for first in range(0, len(clients), OPERATIONS):
         party, signer = agencies[(first // OPERATIONS) % len(agencies)]
         ops = []
-        for index in range(first, min(first + OPERATIONS, clients)):
+        for index, name in enumerate(clients[first : first + OPERATIONS], first):
             key = client_signer(index)
-            name = client_name(index)
             kid = ed25519_thumbprint(key.public_key)
             proof = key.sign(possession_text(chain, name, kid))
             ops.append(
@@ -110,14 +110,14 @@ def preload(chain: ChainId, agencies: Sequence[Agency], keys: int) -> list[str]:
     return transactions
 
 
-def workload(chain: ChainId, count: int, clients: int) -> list[str]:
+def workload(chain: ChainId, count: int, clients: Sequence[str]) -> list[str]:
     """Distinct transactions, each by the next client: as long as one document makes them."""
-    signers = [client_signer(index) for index in range(clients)]
+    signers = [client_signer(index) for index in range(len(clients))]
     return [
         sign(
             chain,
-            client_name(number % clients),
-            signers[number % clients],
+            clients[number % len(clients)],
+            signers[number % len(clients)],
             f"application-for-a-permit-2026-{number:012d}-of-the-district",
             [document(number)],
         )
@@ -236,10 +236,11 @@ async def light(sender: Sender, transactions: list[str], rate: float) -> list[fl
 async def measure(running: Network, options: argparse.Namespace) -> dict[str, Any]:
     """The whole benchmark on a running network."""
     timeout, agencies = aiohttp.ClientTimeout(total=120), running.agencies()
+    clients = long_names(options.clients)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         sender = Sender(running, session)
         say(f"registering {options.clients} parties")
-        await sender.send_all(registrations(running.chain, agencies, options.clients), 4)
+        await sender.send_all(registrations(running.chain, agencies, clients), 4)
         await settle(running, sender)
         say(f"preloading {options.preload} keys")
         await sender.send_all(preload(running.chain, agencies, options.preload), 4)
@@ -247,7 +248,7 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
         light_count = int(options.light_seconds * 10)
         count = options.transactions + light_count
         say(f"signing {count} transactions")
-        transactions = workload(running.chain, count, options.clients)
+        transactions = workload(running.chain, count, clients)
         latencies = await light(sender, transactions[:light_count], 10)
         await settle(running, sender)
         result = await run_load(running, sender, transactions[light_count:], options)

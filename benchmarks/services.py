@@ -15,6 +15,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ import aiohttp
 
 from benchmarks.load import (
     Sender,
-    client_name,
     client_signer,
     preload,
     registrations,
@@ -70,11 +70,13 @@ class Act:
 class Town:
     """The services in force, their staff, and one appropriation with plenty of money."""
 
-    def __init__(self, chain: ChainId, ground: LiveGround, home: str, clients: int) -> None:
+    def __init__(
+        self, chain: ChainId, ground: LiveGround, home: str, clients: Sequence[str]
+    ) -> None:
         """`home` is the agency whose the staff are."""
         self._chain = chain
         self._clients = clients
-        self._indices = {client_name(index): index for index in range(clients)}
+        self._indices = {name: index for index, name in enumerate(clients)}
         self._ground = ground
         self._home = home
         self._appropriation = ""
@@ -116,7 +118,7 @@ class Town:
 
     def create(self, number: int) -> tuple[Act, Act]:
         """The creation of record `number`, and the act that somebody else does on it later."""
-        client = client_name(number % self._clients)
+        client = self._clients[number % len(self._clients)]
         file = sha256(b"file %d" % number).hex()
         data: Operation
         match number % 4:
@@ -165,11 +167,12 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
         return running.call(0, method, **params)
 
     ground = LiveGround(call, dict(agencies), time.sleep)
-    town = Town(running.chain, ground, agencies[0][0], options.clients)
+    clients = [f"client-{index}" for index in range(options.clients)]
+    town = Town(running.chain, ground, agencies[0][0], clients)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
         sender = Sender(running, session)
         say(f"registering {options.clients} parties")
-        await sender.send_all(registrations(running.chain, agencies, options.clients), 4)
+        await sender.send_all(registrations(running.chain, agencies, clients), 4)
         await settle(running, sender)
         say("voting four services in")
         await asyncio.to_thread(town.open)
@@ -183,7 +186,7 @@ async def measure(running: Network, options: argparse.Namespace) -> dict[str, An
         mixed = []
         for old, new in zip(pairs[: count // 2], pairs[count // 2 :], strict=True):
             mixed += [town.sign(old[1]), town.sign(new[0])]
-        documents = workload(running.chain, count, options.clients)
+        documents = workload(running.chain, count, clients)
         plain, services = [], []
         for number in range(options.rounds):
             part = slice(number * count // options.rounds, (number + 1) * count // options.rounds)

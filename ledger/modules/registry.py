@@ -11,7 +11,7 @@ from msgspec import Meta
 from ledger import records
 from ledger.ids import CODE, HASH_HEX, INTEGER_MAX, JTI, PARTY_ID, RECORD_ID
 from ledger.operation import Context, OperationType, Outcome, Refusal
-from ledger.parties import PartyStatus, find_party
+from ledger.parties import Party, PartyStatus, find_party
 from ledger.registry import acting, governance, roles
 from ledger.registry.act import Act, Refused
 from ledger.registry.evaluate import Meter
@@ -98,7 +98,7 @@ class Withdraw(_Operation, frozen=True):
     proposal: _Proposal
 
 
-def act_of(context: Context) -> Act:
+def act_of(context: Context, issuer: Party) -> Act:
     """What an operation may do of what the transaction's earlier ones left."""
     parameters = context.parameters
     return Act(
@@ -108,7 +108,7 @@ def act_of(context: Context) -> Act:
         now=context.time_ms // 1000,
         tx=context.transaction.id.hex(),
         party=context.transaction.iss,
-        agency=context.issuer().agency,
+        agency=issuer.agency,
         meter=Meter(parameters.expression_cost_max - context.expression_cost),
         effects_left=parameters.effects_max - context.effects,
         record_bytes_max=parameters.record_bytes_max,
@@ -125,9 +125,10 @@ def _acting(
     """An operation by an active party whose refusals are values."""
 
     def apply(fields: _Fields, context: Context) -> Outcome:
-        if context.issuer().status is not PartyStatus.ACTIVE:
+        issuer = context.issuer()
+        if issuer.status is not PartyStatus.ACTIVE:
             return Refusal("PARTY_REVOKED")
-        act = act_of(context)
+        act = act_of(context, issuer)
         try:
             return do(fields, context, act)
         except Refused as refused:

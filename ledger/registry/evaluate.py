@@ -96,6 +96,11 @@ def evaluate(tree: list[Any], scope: Scope) -> Value:
     if meter.left < 0:
         meter.spend(0)
     kind = tree[0]
+    if kind == "var":  # every other node; the rest of the leaves are in `_SIMPLE`
+        name = tree[1]
+        if name not in scope.variables:
+            raise _type_error(f"no variable {name}")
+        return scope.variables[name]
     simple = _SIMPLE.get(kind)
     if simple is not None:
         return simple(tree, scope)
@@ -126,12 +131,6 @@ def _null(tree: list[Any], scope: Scope) -> Value:
 
 def _list(tree: list[Any], scope: Scope) -> Value:
     return [evaluate(item, scope) for item in tree[1]]
-
-
-def _variable(tree: list[Any], scope: Scope) -> Value:
-    if tree[1] not in scope.variables:
-        raise _type_error(f"no variable {tree[1]}")
-    return scope.variables[tree[1]]
 
 
 def _get(tree: list[Any], scope: Scope) -> Value:
@@ -243,7 +242,6 @@ _SIMPLE: Final[dict[str, Callable[[list[Any], Scope], Value]]] = {
     "bool": _constant,
     "null": _null,
     "list": _list,
-    "var": _variable,
     "get": _get,
     "has": _has,
     "call": _call,
