@@ -54,5 +54,6 @@ class Recent:
         for kept in (self._younger, self._older):
             for key in rows.keys() & kept.keys():
                 del kept[key]
-        for key in [key for key in rows if key.startswith(STATE_TABLE)]:
-            self.put(key, rows[key])
+        for key, value in rows.items():
+            if key.startswith(STATE_TABLE):
+                self.put(key, value)
