@@ -17,7 +17,7 @@ types:
     fields:
       applicant: party
       details: {kind: commitment, doc: "The form; its content stays off the chain."}
-      officer: party?
+      officer: party!
     states: [submitted, granted, refused]
     final: [granted, refused]
     indexes: [applicant]
@@ -37,8 +37,8 @@ types:
         by: role(officer) and not party(applicant)
         input:
           reason_code: code
-        if:
-          reason_given: has(input.reason_code)
+        do:
+          - set: {field: officer, value: me}
 """
 
 _SCENARIO = """\
@@ -53,6 +53,8 @@ steps:
      data: {applicant: citizen, details: "#form"}}
   - {as: citizen, create: application, name: first, state: submitted,
      data: {applicant: citizen, details: "#form"}}
+  - {as: citizen, create: application, refused: DATA_INVALID officer,
+     data: {applicant: citizen, details: "#form", officer: officer-ann}}
   - {as: citizen, act: grant, on: first, refused: NOT_AUTHORISED}
   - {as: officer-ann, act: grant, on: first, state: granted}
   - {as: citizen, create: application, name: second, data: {applicant: citizen, details: "#form"}}

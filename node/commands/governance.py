@@ -170,3 +170,16 @@ def grant(
         "delegable": delegable,
     }
     _send(operation, profile, timeout, as_json, f"granted {role} to {party}")
+
+
+@app.command("revoke")
+def revoke(
+    role: Annotated[str, typer.Argument(help="SERVICE.ROLE")],
+    party: Annotated[str, typer.Argument(help="Who shall hold it no more.")],
+    timeout: TimeoutOption = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a grant at once; by the role's root, by who granted it or by its holder."""
+    operation = {"op": "role.revoke", "role": role, "party": party}
+    _send(operation, profile, timeout, as_json, f"revoked {role} of {party}")

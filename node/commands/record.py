@@ -10,12 +10,13 @@ import msgspec
 import typer
 
 from ledger import base64url
+from ledger.modules.document import DEFINITION as DOCUMENT
 from node import answers
 from node.answers import CommandError
 from node.client import Client
 from node.commands.context import JsonOption, ProfileOption, Session, failing
 from node.commands.pages import ITEMS_MAX, CursorOption, LimitOption, follow, told
-from node.commands.types import check_lookup
+from node.commands.types import acts_by, check_lookup
 from node.commands.values import Kinds
 from node.shown import moment
 
@@ -95,11 +96,21 @@ def record_show(
         data = client.call("record_get", {"id": record})
         shown = data["record"]
         values = {} if as_json else Kinds(client).plain(shown, shown["data"])
-        lines = [f"{shown['id']}  {shown['state']}  {shown['def']}  version {shown['seq']}"]
+        made = shown["def"] if as_json else _made_by(client, shown["def"])
+        lines = [f"{shown['id']}  {shown['state']}  {made}  version {shown['seq']}"]
         lines += [f"  {name:16} {value}" for name, value in values.items()]
         lines += [f"  locked by {owner}" for owner in (shown.get("locks") or {}).values()]
         lines += [f"  {n} at {moment(t)}" for n, t in (shown.get("timers") or {}).items()]
         answers.succeed(data, "\n".join(lines), as_json=as_json)
+
+
+def _made_by(client: Client, definition: str) -> str:
+    """What a record pins, and what it acts by when that is another version."""
+    if definition == DOCUMENT:
+        return definition
+    service, version = acts_by(client, definition)
+    moved = definition != f"{service}@{version}"
+    return f"{definition}, acts by {version}" if moved else definition
 
 
 @app.command("history")

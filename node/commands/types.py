@@ -22,6 +22,17 @@ def owner_of(client: Client, record_type: str) -> str | None:
     return None if text is None else str(msgspec.json.decode(text))
 
 
+def acts_by(client: Client, definition: str) -> tuple[str, int]:
+    """(service, version) by which records act that pin `service@version`, migrations followed."""
+    service, _, number = definition.rpartition("@")
+    text = client.call("state_get", {"key": f"service/{service}"})["value"]
+    moved = {} if text is None else msgspec.json.decode(text)["moved"]
+    version = int(number)
+    for _ in moved:  # each leads to a later version
+        version = moved.get(str(version), version)
+    return service, version
+
+
 def definitions(client: Client, service: str) -> list[dict[str, Any]]:
     """Definitions of all versions of a service."""
     text = client.call("state_get", {"key": f"service/{service}"})["value"]
@@ -55,7 +66,10 @@ def kind_of(definition: Definition, record_type: str) -> Type:
 
 
 def acted_on(client: Client, record: str) -> tuple[dict[str, Any], Type]:
-    """A record of a service as it stands, and its type by its version. Raises CommandError."""
+    """A record of a service as it stands, and its type by the version that it acts by.
+
+    Raises CommandError.
+    """
     if RECORD_ID.fullmatch(record) is None:
         detail = f"{record!r} is no record id"
         raise CommandError(answers.USAGE, "RECORD_ID", detail, "muniment record list TYPE")
@@ -64,8 +78,7 @@ def acted_on(client: Client, record: str) -> tuple[dict[str, Any], Type]:
         detail = f"{record} is a document, which no service acts on"
         hint = "muniment document attest, revoke or show"
         raise CommandError(answers.USAGE, "NOT_OF_A_SERVICE", detail, hint)
-    service, _, number = found["def"].rpartition("@")
-    return found, kind_of(definition_of(client, service, int(number)), found["type"])
+    return found, kind_of(definition_of(client, *acts_by(client, found["def"])), found["type"])
 
 
 def given(kind: Type) -> dict[str, Field]:

@@ -18,7 +18,7 @@ from ledger.registry.fields import Field, Lookup, fits
 from node import answers
 from node.answers import CommandError
 from node.client import Client
-from node.commands.types import owner_of
+from node.commands.types import acts_by, owner_of
 from node.shown import plain
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
@@ -188,7 +188,9 @@ class Kinds:
         """By which definition a waiting act is done: its record's, of a creation the newest."""
         if task["transition"] == CREATE:
             return f"{owner_of(self._client, task['type']) or ''}@"
-        return str(self._client.call("record_get", {"id": task["record"]})["record"]["def"])
+        pinned = self._client.call("record_get", {"id": task["record"]})["record"]["def"]
+        service, version = acts_by(self._client, pinned)
+        return f"{service}@{version}"
 
     def _of(self, definition: str) -> dict[str, Any]:
         """Record type -> its schema; nothing for documents, whose fields no service names."""

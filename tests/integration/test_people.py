@@ -285,6 +285,25 @@ def test_acts_of_every_type_want_their_reasons(town: Town) -> None:
     assert town.shell.fails(2, *order, "--yes", "--profile", "olga")["reason"] == "ACT_UNKNOWN"
 
 
+def test_an_old_record_shows_by_which_version_it_acts(town: Town) -> None:
+    found = town.shell.ok("record", "list", "market-stall-permit", "--profile", "tom")["items"]
+    old = next(item["id"] for item in found if item["def"] == "market-stall@1")
+    shown = town.shell.raw("record", "show", old, "--profile", "tom")
+    assert "market-stall@1, acts by 2  version" in shown.stdout
+
+
+def test_a_role_is_revoked(town: Town) -> None:
+    shell = town.shell
+    role = "market-stall.cashier"
+    shell.ok("gov", "grant", role, "olga", "--profile", "health-agency")
+    assert shell.fails(4, "gov", "revoke", role, "olga", "--profile", "tom")["reason"] == (
+        "NOT_AUTHORISED"
+    )
+    shell.ok("gov", "revoke", role, "olga", "--profile", "health-agency")
+    gone = shell.fails(4, "gov", "revoke", role, "olga", "--profile", "health-agency")
+    assert gone["reason"] == "GRANT_UNKNOWN"
+
+
 def test_a_proposal_without_effect_says_why(town: Town, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text('{"service": "market-stall", "from": 1, "to": 2}')
