@@ -139,12 +139,12 @@ class Session:
                 answers.progress(f"sent; waiting for a block, up to {seconds:g} s")
 
     def _failed(self, txid: str) -> str:
-        """The guard, field or problem that a refusal names; empty when it names none."""
+        """The guard, field, claim, unit, state or problem that a refusal names; else empty."""
         try:
             entry = self.client.call("tx_get", {"id": txid})["entry"] or {}
         except CommandError:
             return ""
-        parts = ("guard", "field", "problem")
+        parts = ("guard", "field", "namespace", "unit", "state", "problem")
         named = [r[part] for r in entry.get("results", []) for part in parts if r.get(part)]
         return " ".join(str(name) for name in named if name)
 
