@@ -275,7 +275,7 @@ def test_a_service_has_a_name_that_definitions_allow(desk: Desk, name: str) -> N
 def test_the_longest_name_of_a_service_passes(desk: Desk) -> None:
     folder = desk.folder / ("x" * 31)
     desk.ok("service", "new", folder)
-    assert desk.ok("service", "test", folder)["steps"] == 6
+    assert desk.ok("service", "test", folder)["steps"] == 7
 
 
 def test_a_folder_of_somebody_else_is_left_alone(desk: Desk) -> None:
