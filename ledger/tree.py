@@ -23,7 +23,6 @@ _Change: TypeAlias = tuple[bytes, bytes | None]
 
 _FULL: Final = BUCKET_MAX * ENTRY_BYTES
 _QUARTERS: Final = (1, 2, 3)
-_SHIFTS: Final = (6, 4, 2, 0)
 
 
 class Tree:
@@ -65,13 +64,11 @@ class Tree:
 
     def has(self, key_hash: bytes) -> bool:
         """Whether `key_hash` is present."""
-        node = self._node
-        for byte in key_hash:  # four levels each
-            for shift in _SHIFTS:
-                if isinstance(node, bytes):
-                    return _position(node, key_hash) >= 0
-                node = node[byte >> shift & 3]
-        raise AssertionError("more than one entry has this key hash")
+        node, depth = self._node, 0
+        while isinstance(node, tuple):
+            node = node[key_hash[depth >> 2] >> (6 - 2 * (depth & 3)) & 3]
+            depth += 1
+        return _position(node, key_hash) >= 0
 
     def prove(self, key_hash: bytes) -> Proof:
         """Proof that `key_hash` is present with its value, or absent."""

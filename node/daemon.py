@@ -320,7 +320,7 @@ def main(home_path: Path) -> int:
         return _run_guarded(home, config)
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """What was loaded lives as long as the process, and blocks make few cycles: collect rarely."""
     gc.collect()
     gc.freeze()
@@ -331,7 +331,7 @@ def _run_guarded(home: Home, config: Config) -> int:
     node: Node | None = None
     try:
         node = open_node(home, config)
-        _tune_collector()
+        tune_collector()
         uvloop.run(run(home, config, node))
     except (ConfigError, KeyFileError) as error:
         _log.error("cannot start", error=str(error))

@@ -37,6 +37,12 @@ class Service(msgspec.Struct, frozen=True):
     moved: dict[str, int] = {}
     """Versions whose records act by another one, by force of a migration."""
 
+    def acting(self, version: int) -> int:
+        """By which version the records of a version act, migrations followed."""
+        for _ in self.moved:  # each leads to a later version
+            version = self.moved.get(str(version), version)
+        return version
+
 
 class Parent(msgspec.Struct, frozen=True):
     """An aggregate that counts records of some type."""
@@ -128,11 +134,9 @@ def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Ver
 
 @lru_cache(maxsize=256)
 def _acting_version(value: bytes, version: int) -> Version | None:
-    """By which version of a service's row the records of a version act."""
+    """The version of a service's row by which the records of a version act."""
     found = _service(value)
-    for _ in found.moved:  # each leads to a later version
-        version = found.moved.get(str(version), version)
-    return found.versions.get(str(version))
+    return found.versions.get(str(found.acting(version)))
 
 
 def _find_loaded(state: Reader, definition_hash: str) -> Loaded:

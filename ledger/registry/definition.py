@@ -7,7 +7,6 @@ it exists, every tree has the right shape, every size is within its cap.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -326,7 +325,6 @@ def decode(data: bytes) -> Definition:
     return definition
 
 
-@lru_cache(maxsize=64)
 def loaded(data: bytes) -> Definition:
     """A definition that the chain holds, and that was checked when it was activated."""
     return _decoder.decode(data)

@@ -48,6 +48,7 @@ from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, 
 from ledger.registry.scope import claim_key, read_record
 
 _PLAIN: Final = (int, str)
+"""`int | str` would be built anew for each value."""
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
 
 
@@ -71,20 +72,18 @@ def perform(
         raise Refused("REENTERED")
     act.open.append(record["id"])
     check_guards(transition, scope)
-    changed: set[str] = set()
+    runner = _Runner(act, loaded, kind, record, scope)
     try:
-        if transition.effects:
-            _Runner(act, loaded, kind, record, scope, changed).run(transition.effects)
+        runner.run(transition.effects)
     except ExpressionRefused as refused:
         raise Refused(refused.reason) from None
     # What a record was made by it was measured by. Fields that effects set are measured even when
     # they are what they were: whether two values are the same must not depend on the interpreter.
     known = given_checked if before is None else before["def"] == loaded.name
-    if changed or before is None or not known:
-        again = changed if known else None
-        wrong = fields.check_values(kind.fields, record["data"], act.lookup(), again)
-        if wrong is not None:
-            raise Refused("DATA_INVALID", field=wrong)
+    changed = runner.changed if known else None
+    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), changed)
+    if wrong is not None:
+        raise Refused("DATA_INVALID", field=wrong)
     record["state"] = transition.to
     if transition.to in kind.final:
         record["timers"] = {}
@@ -106,22 +105,16 @@ class _Runner:
     """The effects of one transition on one record."""
 
     def __init__(
-        self,
-        act: Act,
-        loaded: Loaded,
-        kind: Type,
-        record: dict[str, Any],
-        scope: Scope,
-        changed: set[str],
+        self, act: Act, loaded: Loaded, kind: Type, record: dict[str, Any], scope: Scope
     ) -> None:
-        """Names of fields that effects set go into `changed`."""
         self._act = act
         self._loaded = loaded
         self._kind = kind
         self._record = record
         self._scope = scope
         self._made = 0
-        self._changed = changed
+        self.changed: set[str] = set()
+        """Names of the fields that effects set."""
 
     def run(self, effects: Sequence[Effect]) -> None:
         """Every effect, in order."""
@@ -140,7 +133,7 @@ class _Runner:
     def change_field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
         """set, push, pull."""
         data, value = self._record["data"], self._value(effect.value)
-        self._changed.add(effect.field)
+        self.changed.add(effect.field)
         listed = isinstance(self._kind.fields[effect.field], fields.ListField)
         # Kinds are checked when all is done; what no kind takes would make nested values until
         # then, and values that hold themselves.

@@ -14,9 +14,10 @@ from ledger.ids import INTEGER_MAX
 Value: TypeAlias = Any
 """int, str, bool, None, list of values, or dict of str to value."""
 
-_NESTED: Final = (list, dict)
 TEXT_MAX: Final = 4_096
 """Longest text and list that an expression may make."""
+_NESTED: Final = (list, dict)
+"""`list | dict` would be built anew at each node."""
 
 
 class ExpressionRefused(Exception):
@@ -96,11 +97,6 @@ def evaluate(tree: list[Any], scope: Scope) -> Value:
     if meter.left < 0:
         meter.spend(0)
     kind = tree[0]
-    if kind == "var":  # every other node; the rest of the leaves are in `_SIMPLE`
-        name = tree[1]
-        if name not in scope.variables:
-            raise _type_error(f"no variable {name}")
-        return scope.variables[name]
     simple = _SIMPLE.get(kind)
     if simple is not None:
         return simple(tree, scope)
@@ -133,11 +129,17 @@ def _list(tree: list[Any], scope: Scope) -> Value:
     return [evaluate(item, scope) for item in tree[1]]
 
 
+def _variable(tree: list[Any], scope: Scope) -> Value:
+    if tree[1] not in scope.variables:
+        raise _type_error(f"no variable {tree[1]}")
+    return scope.variables[tree[1]]
+
+
 def _get(tree: list[Any], scope: Scope) -> Value:
-    value, name = evaluate(tree[1], scope), tree[2]
-    if not isinstance(value, dict) or name not in value:
-        raise _type_error(f"no field {name}")
-    return value[name]
+    value = evaluate(tree[1], scope)
+    if not isinstance(value, dict) or tree[2] not in value:
+        raise _type_error(f"no field {tree[2]}")
+    return value[tree[2]]
 
 
 def _has(tree: list[Any], scope: Scope) -> Value:
@@ -242,6 +244,7 @@ _SIMPLE: Final[dict[str, Callable[[list[Any], Scope], Value]]] = {
     "bool": _constant,
     "null": _null,
     "list": _list,
+    "var": _variable,
     "get": _get,
     "has": _has,
     "call": _call,

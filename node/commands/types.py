@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.ids import RECORD_ID
 from ledger.modules.document import DEFINITION as DOCUMENT
+from ledger.registry.catalogue import Service, parse_definition_name
 from ledger.registry.definition import CREATE, Definition, Type
 from ledger.registry.fields import BooleanField, ChoiceField, CodeField, CommitmentField, Field
 from node import answers
@@ -24,12 +25,10 @@ def owner_of(client: Client, record_type: str) -> str | None:
 
 def acts_by(client: Client, definition: str) -> tuple[str, int]:
     """(service, version) by which records act that pin `service@version`, migrations followed."""
-    service, _, number = definition.rpartition("@")
+    service, version = parse_definition_name(definition)
     text = client.call("state_get", {"key": f"service/{service}"})["value"]
-    moved = {} if text is None else msgspec.json.decode(text)["moved"]
-    version = int(number)
-    for _ in moved:  # each leads to a later version
-        version = moved.get(str(version), version)
+    if text is not None:
+        version = msgspec.json.decode(text, type=Service).acting(version)
     return service, version
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import canonical
-from ledger.registry import aggregates, catalogue, definition, pattern
+from ledger.registry import aggregates, catalogue, pattern
 from ledger.registry.act import INDEX_TABLE, TIMER_TABLE, index_key, timer_key
 from ledger.registry.fields import ListField
 from ledger.transaction import Inadmissible
@@ -213,7 +213,7 @@ class Life:
 def _forget() -> None:
     """As a node that has just started."""
     catalogue._loaded_by_hash.clear()
-    for cache in (catalogue._acting_version, definition.loaded, pattern.compiled):
+    for cache in (catalogue._acting_version, pattern.compiled):
         cache.cache_clear()
 
 
