@@ -65,10 +65,17 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     rm -rf .venv
     "$python" -m venv .venv
 fi
-.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r requirements.lock || {
+# The lock is whole, so nothing is resolved: pip 23.0 (Debian 12) takes "coverage[toml]" for a package
+# of its own, finds a release newer than the lock's, and refuses it for want of a hash.
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --require-hashes --only-binary :all: -r requirements.lock || {
     say "pip could not fetch the locked packages; is a package index reachable? (PIP_INDEX_URL, PIP_CERT)"
     exit 1
 }
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-build-isolation --no-deps -e .
+lacking=$(.venv/bin/python -m pip check --disable-pip-version-check 2>&1) || {
+    echo "$lacking" >&2
+    say "requirements.lock does not fit pyproject.toml; type: make lock"
+    exit 1
+}
 touch "$stamp"
 echo "setup: ready: .venv/bin/munimentd and .venv/bin/muniment"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,37 @@ def test_an_index_that_is_not_reached(machine: Machine) -> None:
     )
     assert "PIP_INDEX_URL" in lines[-1]
     assert not (machine.clone / ".venv" / ".complete").exists()
+
+
+def wheel(folder: Path, name: str, version: str, *lines: str) -> str:
+    """An empty package in this folder; what a lock says of it."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    about = (f"Name: {name}", f"Version: {version}", *lines)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "\n".join(("Metadata-Version: 2.1", *about, "")))
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{name}=={version} --hash=sha256:{digest}\n"
+
+
+def test_a_newer_release_of_what_another_wants_with_extras_is_let_be(machine: Machine) -> None:
+    """The index moves on, the lock does not; Debian's pip refused "measure[more]" as unlocked."""
+    index = machine.clone / "index"
+    index.mkdir()
+    wants = wheel(index, "runner", "1.0", "Requires-Dist: measure[more]>=1.0")
+    locked = wants + wheel(index, "measure", "1.0", "Provides-Extra: more")
+    wheel(index, "measure", "2.0", "Provides-Extra: more")
+    (machine.clone / "requirements.lock").write_text(locked)
+    real = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+    only = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+    _, _, errors = machine.type("setup.sh", PYTHON=real, **only)
+    assert "--hash" not in errors
+    assert "pip could not fetch" not in errors
+    packages = machine.clone / ".venv" / "lib" / f"python3.{sys.version_info.minor}"
+    (found,) = (packages / "site-packages").glob("measure-*.dist-info")
+    assert found.name == "measure-1.0.dist-info"
 
 
 # ----- Debian's packages
