@@ -24,7 +24,7 @@ from ledger.parameters import PARAMETERS_KEY, Parameters
 from ledger.parties import Party, party_key
 from ledger.registry import governance, pending, timers
 from ledger.registry.act import Act
-from ledger.registry.evaluate import Meter
+from ledger.registry.meter import Meter
 from ledger.state import Draft, State
 from ledger.system_state import evidence_key, open_epoch
 from ledger.transaction import Inadmissible, Transaction

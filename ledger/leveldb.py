@@ -16,7 +16,7 @@ from ledger.presence import Presence
 from ledger.recent import Recent
 from ledger.store import MARK_TABLE, StoreDamaged
 
-_WRITE_BUFFER_BYTES: Final = 128 * 1024 * 1024
+_WRITE_BUFFER_BYTES: Final = 256 * 1024 * 1024
 """Every row is written again at each level of the merge; the larger the first step, the fewer."""
 _TABLE_BYTES: Final = 64 * 1024 * 1024
 _CACHE_BYTES: Final = 64 * 1024 * 1024

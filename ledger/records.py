@@ -22,22 +22,29 @@ def record_id(type_code: str, chain: ChainId, iss: PartyId, jti: str, index: int
     return f"{type_code}/{digest.hex()[:32]}"
 
 
-def create(draft: Draft, key: bytes, fields: dict[str, Any]) -> None:
-    """Write version 0 of a value; `seq` and `prev` are set here, whatever `fields` say of them."""
-    draft.put(key, canonical.encode({**fields, "seq": 0, "prev": _NO_PREVIOUS}))
+def create(draft: Draft, key: bytes, fields: dict[str, Any]) -> bytes:
+    """Write version 0 of a value; its bytes. `seq` and `prev` are set in `fields`."""
+    fields["seq"], fields["prev"] = 0, _NO_PREVIOUS
+    value = canonical.encode(fields)
+    draft.put(key, value)
+    return value
 
 
-def supersede(
-    draft: Draft, key: bytes, old: bytes, fields: dict[str, Any], seq: int | None = None
-) -> int:
-    """Write the version that follows `old`, the value's bytes so far; returns its `seq`. `seq` is
-    that of `old`, if the caller has parsed it."""
-    if seq is None:
-        seq = canonical.decode(old)["seq"]
-    assert isinstance(seq, int)
-    draft.write(history_key(key, seq), old)
-    draft.put(key, canonical.encode({**fields, "seq": seq + 1, "prev": sha256(old).hex()}))
-    return seq + 1
+def supersede(draft: Draft, key: bytes, old: bytes, fields: dict[str, Any]) -> int:
+    """Write the version that follows `old`, the value's bytes so far; its `seq`."""
+    seq: int = canonical.decode(old)["seq"] + 1
+    next_version(draft, key, old, fields, seq)
+    return seq
+
+
+def next_version(draft: Draft, key: bytes, old: bytes, fields: dict[str, Any], seq: int) -> bytes:
+    """Write version `seq`, which follows `old`, the value's bytes so far; its bytes. `seq` and
+    `prev` are set in `fields`."""
+    draft.write(history_key(key, seq - 1), old)
+    fields["seq"], fields["prev"] = seq, sha256(old).hex()
+    value = canonical.encode(fields)
+    draft.put(key, value)
+    return value
 
 
 def history_key(key: bytes, seq: int) -> bytes:

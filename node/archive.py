@@ -1,4 +1,4 @@
-"""Committed blocks in the store: tables h, b, B, c, e, t, T, E, k and meta (formats 13)."""
+"""Committed blocks in the store: tables h, b, B, c, t, T, E, k and meta (formats 13)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ _BLOCK = msgspec.msgpack.Decoder(Block)
 def height_key(table: bytes, height: int) -> bytes:
     """Key of a row that belongs to a height."""
     return table + height.to_bytes(8, "big")
+
+
+def _entries_key(height: int) -> bytes:
+    """Beside the block's body: what is written in rising order and lies together is merged once."""
+    return height_key(b"B", height) + b"entries"
 
 
 class Archive:
@@ -76,9 +81,19 @@ class Archive:
         return block
 
     def entries(self, height: int) -> tuple[bytes, ...]:
-        """Canonical entries of a committed block."""
-        data = self._store.get(height_key(b"e", height))
-        return () if data is None else _ENTRIES.decode(data)
+        """Canonical entries of a committed block; none of a height that is not committed.
+
+        Raises StoreDamaged when its block is here and they are not.
+        """
+        data = self._store.get(_entries_key(height))
+        if data is not None:
+            return _ENTRIES.decode(data)
+        if self.block_hash(height) is not None:
+            raise StoreDamaged(
+                f"the entries of block {height} are missing; if another version wrote this store, "
+                "begin a new one"
+            )
+        return ()
 
     def location(self, txid: bytes) -> tuple[Height, int] | None:
         """Where a transaction was committed: (height, index)."""
@@ -121,7 +136,7 @@ class Archive:
         rows: dict[bytes, bytes | None] = {
             height_key(b"h", height): block.header,
             height_key(b"b", height): block_hash,
-            height_key(b"e", height): msgspec.msgpack.encode(entries),
+            _entries_key(height): msgspec.msgpack.encode(entries),
             HEAD: height.to_bytes(8, "big"),
         }
         place = height.to_bytes(8, "big")
@@ -138,8 +153,7 @@ class Archive:
 
     @staticmethod
     def body_rows(height: int, block_hash: bytes, block: Block) -> dict[bytes, bytes | None]:
-        """Rows that keep a block body: in order of height, since what is written in rising order
-        is merged once, and bodies are most of what is written."""
+        """Rows that keep a block body: in order of height, like entries."""
         return {
             height_key(b"B", height) + block_hash: msgspec.msgpack.encode(block),
             b"H" + block_hash: height.to_bytes(8, "big"),

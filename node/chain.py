@@ -112,6 +112,7 @@ class Chain:
                 f"the body of block {height} is missing; if another version wrote this store, "
                 "begin a new one"
             )
+        self.archive.entries(height)  # are here, or the store is damaged
         certificate = self.archive.certificate(height)
         if certificate is None:
             raise StoreDamaged(f"the certificate of the head at height {height} is missing")

@@ -14,7 +14,7 @@ from ledger.operation import Context, OperationType, Outcome, Refusal
 from ledger.parties import Party, PartyStatus, find_party
 from ledger.registry import acting, governance, roles
 from ledger.registry.act import Act, Refused
-from ledger.registry.evaluate import Meter
+from ledger.registry.meter import Meter
 
 _Code = Annotated[str, Meta(pattern=rf"^(?:{CODE.pattern})\Z", max_length=64)]
 _Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]

@@ -23,8 +23,9 @@ from ledger.registry.catalogue import (
     record_key,
 )
 from ledger.registry.definition import CREATE, Transition, Type
-from ledger.registry.evaluate import ExpressionRefused, Meter, Scope, truth
-from ledger.registry.scope import View, pay_to_read, read_record
+from ledger.registry.evaluate import Scope, truth
+from ledger.registry.meter import ExpressionRefused, Meter
+from ledger.registry.scope import BYTES_PER_UNIT, View, read_record
 from ledger.state import Draft
 
 DEPTH_MAX = 8
@@ -69,6 +70,7 @@ class Act:
     """(record, seq) -> the transition that other records made of it by `create` and `fire`."""
     index: int = 0
     """Of the operation in its transaction."""
+    _lookup: fields.Lookup | None = None
 
     def spend_effect(self) -> None:
         """Raises Refused when the transaction made too many effects."""
@@ -93,7 +95,9 @@ class Act:
 
     def lookup(self) -> fields.Lookup:
         """What exists, for the check of values; whatever is looked up is paid for."""
-        return _Known(self.draft, self.meter)
+        if self._lookup is None:
+            self._lookup = _Known(self.draft, self.meter)
+        return self._lookup
 
 
 class _Known:
@@ -189,30 +193,29 @@ def write_record(
 
     Raises Refused, and ExpressionRefused when the transaction cannot pay for it.
     """
-    record = after["id"]
+    record, draft = after["id"], act.draft
     key = record_key(record)
     after["tx"], after["height"] = act.tx, act.height
     if before is None:
-        records.create(act.draft, key, after)
-        seq = 0
+        seq, size = 0, len(records.create(draft, key, after))
     else:
-        old = act.draft.get(key)
+        old = draft.get(key)
         assert old is not None
-        seq = records.supersede(act.draft, key, old, after, before["seq"])
-    written = act.draft.get(key)
-    assert written is not None
-    if len(written) > act.record_bytes_max:
+        seq = before["seq"] + 1
+        size = len(records.next_version(draft, key, old, after, seq))
+    if size > act.record_bytes_max:
         raise Refused("RECORD_TOO_LARGE")
-    pay_to_read(written, act.meter)
-    reason = aggregates.update(act.draft, act.meter, loaded, record, before, after)
-    if reason:
-        raise Refused(reason)
-    _index(act.draft, kind, before, after)
-    _timers(act.draft, before, after)
+    act.meter.spend(size // BYTES_PER_UNIT)
+    if after["type"] in loaded.parents:
+        reason = aggregates.update(draft, act.meter, loaded, record, before, after)
+        if reason:
+            raise Refused(reason)
+    _index(draft, kind, before, after)
+    _timers(draft, before, after)
     for link in kind.complete:
         parent = after["data"].get(link)
         if parent is not None and (before is None or before["data"].get(link) != parent):
-            aggregates.extend_link(act.draft, parent, after["type"], link, record)
+            aggregates.extend_link(draft, parent, after["type"], link, record)
     act.written.append((record, seq, after["state"]))
     return seq
 
@@ -230,15 +233,21 @@ def index_prefix(record_type: str, name: str, value: str) -> bytes:
 
 
 def _index(draft: Draft, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-    _reindex(draft, after, "state", before and before["state"], after["state"])
+    """Move the record's rows to what its state and its indexed fields are now."""
+    old, new = before and before["state"], after["state"]
+    if old != new:
+        _reindex(draft, after, "state", old, new)
+    if not kind.indexes:
+        return
+    data: dict[str, Any] = {} if before is None else before["data"]
     for name in kind.indexes:
-        _reindex(draft, after, name, before and before["data"].get(name), after["data"].get(name))
+        old, new = data.get(name), after["data"].get(name)
+        if old != new or type(old) is not type(new):  # true is not 1 here
+            _reindex(draft, after, name, old, new)
 
 
 def _reindex(draft: Draft, record: dict[str, Any], name: str, old: Any, new: Any) -> None:
     """Move a record's row of one index to another value; None: it has no row."""
-    if old == new and type(old) is type(new):
-        return
     if old is not None:
         draft.write(index_key(record["type"], name, old, record["id"]), None)
     if new is not None:
@@ -252,6 +261,8 @@ def timer_key(due: int, record: str, name: str) -> bytes:
 
 def _timers(draft: Draft, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
     old = {} if before is None else before["timers"]
+    if old == after["timers"]:
+        return
     for name, due in old.items():
         if after["timers"].get(name) != due:
             draft.write(timer_key(due, after["id"], name), None)
@@ -263,11 +274,10 @@ def _timers(draft: Draft, before: dict[str, Any] | None, after: dict[str, Any]) 
 def write_timers(act: Act, before: dict[str, Any], timers: dict[str, int]) -> None:
     """The next version of a record in which nothing but its timers differs."""
     after = {**before, "timers": timers, "tx": act.tx, "height": act.height}
-    del after["seq"], after["prev"]
     key = record_key(before["id"])
     old = act.draft.get(key)
     assert old is not None
-    records.supersede(act.draft, key, old, after, before["seq"])
+    records.next_version(act.draft, key, old, after, before["seq"] + 1)
     _timers(act.draft, before, after)
 
 

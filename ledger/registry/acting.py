@@ -31,7 +31,8 @@ from ledger.registry.catalogue import (
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
-from ledger.registry.evaluate import ExpressionRefused, Meter, Scope
+from ledger.registry.evaluate import Scope
+from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.policy import SIGNERS_MAX, Search
 from ledger.registry.scope import Deciding, read_record
 

@@ -14,7 +14,7 @@ from ledger import canonical
 from ledger.crypto import sha256
 from ledger.ids import INTEGER_MAX
 from ledger.registry.catalogue import Loaded, Parent
-from ledger.registry.evaluate import Meter
+from ledger.registry.meter import Meter
 from ledger.state import Draft, Reader
 
 ORDERED_MAX = 256

@@ -9,8 +9,8 @@ import msgspec
 
 from ledger import canonical
 from ledger.registry.definition import Aggregate, Definition, Type, loaded
-from ledger.registry.evaluate import Meter
 from ledger.registry.fields import Field, ListField
+from ledger.registry.meter import Meter
 from ledger.state import Draft, Reader
 
 ACTIVE = "active"

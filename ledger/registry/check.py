@@ -48,7 +48,7 @@ from ledger.registry.definition import (
     leaves_of,
     policies_of,
 )
-from ledger.registry.evaluate import OPERATORS
+from ledger.registry.operators import OPERATORS
 from ledger.registry.policy import LEAVES_MAX
 
 NAME: Final = re.compile(fields.FIELD_NAME, re.ASCII)

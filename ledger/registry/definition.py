@@ -7,6 +7,7 @@ it exists, every tree has the right shape, every size is within its cap.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -261,7 +262,7 @@ class Aggregate(_Form, frozen=True):
     """Whether min and argmin are kept too; the order is part of the value, so it is bounded."""
 
 
-class Type(_Form, frozen=True):
+class Type(_Form, frozen=True, dict=True):
     """A record type."""
 
     fields: dict[str, Field]
@@ -274,6 +275,11 @@ class Type(_Form, frozen=True):
     """Link fields whose set is complete in the parent (count and rolling hash)."""
     universal: dict[str, Policy] = {}
     """Who may rectify, error_declaration, court_order."""
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Names of the fields that every record has."""
+        return frozenset(name for name, field in self.fields.items() if field.required)
 
 
 class Unit(_Form, frozen=True):

@@ -44,11 +44,12 @@ from ledger.registry.definition import (
     Type,
     UnlockEffect,
 )
-from ledger.registry.evaluate import ExpressionRefused, Scope, Value, evaluate, truth, weigh
+from ledger.registry.evaluate import Scope, evaluate, truth
+from ledger.registry.meter import ExpressionRefused, Value, weigh
 from ledger.registry.scope import claim_key, read_record
 
-_PLAIN: Final = (int, str)
-"""`int | str` would be built anew for each value."""
+_PLAIN: Final = frozenset((int, str, bool, type(None)))
+"""Kinds of value that a field can hold, lists apart."""
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
 
 
@@ -80,8 +81,12 @@ def perform(
     # What a record was made by it was measured by. Fields that effects set are measured even when
     # they are what they were: whether two values are the same must not depend on the interpreter.
     known = given_checked if before is None else before["def"] == loaded.name
-    changed = runner.changed if known else None
-    wrong = fields.check_values(kind.fields, record["data"], act.lookup(), changed)
+    data, lookup = record["data"], act.lookup()
+    wrong = (
+        fields.check_changed(kind.fields, kind.required, data, lookup, runner.changed)
+        if known
+        else fields.check_values(kind.fields, data, lookup)
+    )
     if wrong is not None:
         raise Refused("DATA_INVALID", field=wrong)
     record["state"] = transition.to
@@ -92,13 +97,17 @@ def perform(
     return seq
 
 
-def _is_plain(value: Value, *, listed: bool) -> bool:
-    """Whether a field can hold the value: null, a number, a text, a truth; or a list of them."""
+def _holds(field: fields.Field | None, value: Value) -> bool:
+    """Whether the value has the shape of a field's: plain, or a list of plain ones for a list.
+
+    Kinds are checked when all is done; what no kind takes would make nested values until then, and
+    values that hold themselves.
+    """
+    if not isinstance(field, fields.ListField):
+        return type(value) in _PLAIN
     if value is None:
         return True
-    if listed:
-        return isinstance(value, list) and all(_is_plain(item, listed=False) for item in value)
-    return isinstance(value, _PLAIN)
+    return type(value) is list and all(type(item) in _PLAIN for item in value)
 
 
 class _Runner:
@@ -118,8 +127,9 @@ class _Runner:
 
     def run(self, effects: Sequence[Effect]) -> None:
         """Every effect, in order."""
+        act = self._act
         for effect in effects:
-            self._act.spend_effect()
+            act.spend_effect()
             _EFFECTS[type(effect)](self, effect)
 
     def when(self, effect: IfEffect) -> None:
@@ -130,21 +140,23 @@ class _Runner:
     def _value(self, tree: list[Any]) -> Value:
         return evaluate(tree, self._scope)
 
-    def change_field(self, effect: SetEffect | PushEffect | PullEffect) -> None:
-        """set, push, pull."""
+    def set_field(self, effect: SetEffect) -> None:
+        """set."""
+        name, value = effect.field, evaluate(effect.value, self._scope)
+        self.changed.add(name)
+        if not _holds(self._kind.fields[name], value):
+            raise Refused("DATA_INVALID", field=name)
+        if value is None:
+            self._record["data"].pop(name, None)
+        else:
+            self._record["data"][name] = value
+
+    def change_list(self, effect: PushEffect | PullEffect) -> None:
+        """push, pull."""
         data, value = self._record["data"], self._value(effect.value)
         self.changed.add(effect.field)
-        listed = isinstance(self._kind.fields[effect.field], fields.ListField)
-        # Kinds are checked when all is done; what no kind takes would make nested values until
-        # then, and values that hold themselves.
-        if not _is_plain(value, listed=listed and isinstance(effect, SetEffect)):
+        if type(value) not in _PLAIN:
             raise Refused("DATA_INVALID", field=effect.field)
-        if isinstance(effect, SetEffect):
-            if value is None:
-                data.pop(effect.field, None)
-            else:
-                data[effect.field] = value
-            return
         items = list(data.get(effect.field) or [])
         if isinstance(effect, PushEffect):
             items.append(value)
@@ -259,7 +271,7 @@ class _Runner:
         self._made += 1
         data = {name: self._value(tree) for name, tree in effect.data.items()}
         for name, value in data.items():
-            if not _is_plain(value, listed=isinstance(kind.fields.get(name), fields.ListField)):
+            if not _holds(kind.fields.get(name), value):
                 raise Refused("DATA_INVALID", field=name)
         made = new_record(act, record, record_type, loaded.name)
         made["data"] = {name: value for name, value in data.items() if value is not None}
@@ -293,9 +305,9 @@ class _Runner:
 
 _EFFECTS: Final[dict[type, Callable[[_Runner, Any], None]]] = {
     IfEffect: _Runner.when,
-    SetEffect: _Runner.change_field,
-    PushEffect: _Runner.change_field,
-    PullEffect: _Runner.change_field,
+    SetEffect: _Runner.set_field,
+    PushEffect: _Runner.change_list,
+    PullEffect: _Runner.change_list,
     ClaimEffect: _Runner.claim,
     ReleaseEffect: _Runner.claim,
     LockEffect: _Runner.lock,

@@ -2,65 +2,22 @@
 
 Integers, strings, booleans, null, lists and maps; no floats, no loops. Every node costs, and what
 reads the state costs more. A failure is a refusal with a stable reason.
+
+A tree becomes nested functions once and is run many times. A node pays before it does anything;
+nodes between which nothing can fail pay together, so that each refusal comes with the reason, and
+at the price, that node by node it would have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from ledger.ids import INTEGER_MAX
+from ledger.registry.meter import Meter, Value, weigh
+from ledger.registry.operators import OPERATORS, as_integer, bounded, type_error
 
-Value: TypeAlias = Any
-"""int, str, bool, None, list of values, or dict of str to value."""
-
-TEXT_MAX: Final = 4_096
-"""Longest text and list that an expression may make."""
-_NESTED: Final = (list, dict)
-"""`list | dict` would be built anew at each node."""
-
-
-class ExpressionRefused(Exception):
-    """The expression has no value; `reason` is EXPRESSION_TYPE, _OVERFLOW or _COST."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-class Meter:
-    """What a transaction may still spend on expressions."""
-
-    def __init__(self, limit: int) -> None:
-        self.left = limit
-
-    @property
-    def rest(self) -> int:
-        """What is left, never below 0: beyond the limit no work was done."""
-        return max(self.left, 0)
-
-    def spend(self, cost: int) -> None:
-        """Raises ExpressionRefused with EXPRESSION_COST when nothing is left."""
-        self.left -= cost
-        if self.left < 0:
-            raise ExpressionRefused("EXPRESSION_COST", "the transaction costs too much")
-
-
-def weigh(value: Value, meter: Meter) -> None:
-    """Pay for a walk through a value: 1 for each part, 1 for each 64 characters.
-
-    Raises ExpressionRefused with EXPRESSION_COST, before the walk that is paid for.
-    """
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, str):
-            meter.spend(len(part) // 64)
-        elif isinstance(part, list | dict):
-            meter.spend(len(part))
-            waiting += part.values() if isinstance(part, dict) else part
-
+_TREES_MAX: Final = 32_768
+"""Trees kept as functions: those of as many definitions as are kept loaded."""
 
 Functions: TypeAlias = Mapping[str, tuple[int, Callable[..., Value]]]
 """Name -> (cost, implementation). The implementation takes the scope's view before the arguments,
@@ -86,163 +43,267 @@ class Scope:
         self.view = view
 
 
-def _type_error(detail: str) -> ExpressionRefused:
-    return ExpressionRefused("EXPRESSION_TYPE", detail)
+_Run: TypeAlias = Callable[[Scope], Value]
+_Node: TypeAlias = tuple[int, _Run]
+"""What must be paid before the node runs (itself, and those below that run before anything can
+fail), and what it does then."""
+
+_known: Final[dict[int, tuple[list[Any], int, _Run]]] = {}
+"""By identity of a tree, which is kept with it: no other tree can have that identity then."""
 
 
 def evaluate(tree: list[Any], scope: Scope) -> Value:
-    """The value of a compiled tree of checked shape. Raises ExpressionRefused."""
+    """The value of a compiled tree of checked shape, which nobody changes. Raises ExpressionRefused
+    with EXPRESSION_TYPE, EXPRESSION_OVERFLOW or EXPRESSION_COST."""
+    known = _known.get(id(tree))
+    if known is None:
+        if len(_known) >= _TREES_MAX:
+            _known.clear()
+        known = _known[id(tree)] = (tree, *_node(tree))
+    _, cost, run = known
     meter = scope.meter
-    meter.left -= 1  # as `spend`, without a call for each node
+    meter.left -= cost  # as `spend`, without a call
     if meter.left < 0:
         meter.spend(0)
-    kind = tree[0]
-    simple = _SIMPLE.get(kind)
-    if simple is not None:
-        return simple(tree, scope)
-    left = evaluate(tree[1], scope)
-    right = evaluate(tree[2], scope)
-    if isinstance(left, _NESTED):
-        weigh(left, meter)
-    if isinstance(right, _NESTED):
-        weigh(right, meter)
-    return _BINARY[kind](left, right)
+    return run(scope)
 
 
 def truth(tree: list[Any], scope: Scope) -> bool:
     """The value of a condition. Raises ExpressionRefused when it is not a boolean."""
-    value = evaluate(tree, scope)
+    return _as_truth(evaluate(tree, scope))
+
+
+def _as_truth(value: Value) -> bool:
     if value is not True and value is not False:
-        raise _type_error("a condition is not a boolean")
+        raise type_error("a condition is not a boolean")
     return value
 
 
-def _constant(tree: list[Any], scope: Scope) -> Value:
-    return tree[1]
+def _node(tree: list[Any]) -> _Node:
+    """A tree as a function."""
+    make = _NODES.get(tree[0])
+    return _binary(tree) if make is None else make(tree)
 
 
-def _null(tree: list[Any], scope: Scope) -> Value:
-    return None
+def _is_constant(tree: list[Any]) -> bool:
+    """Whether its evaluation can neither fail nor be seen, once it is paid for."""
+    return tree[0] in _CONSTANTS
 
 
-def _list(tree: list[Any], scope: Scope) -> Value:
-    return [evaluate(item, scope) for item in tree[1]]
+def _arguments(trees: Sequence[list[Any]]) -> tuple[int, tuple[_Node, ...]]:
+    """Trees that run one after the other: what is paid before the first, and each with what is
+    paid between the one before it and itself."""
+    first, nodes, certain = 0, [], True
+    for tree in trees:
+        cost, run = _node(tree)
+        if certain:
+            first, cost = first + cost, 0
+        nodes.append((cost, run))
+        certain = certain and _is_constant(tree)
+    return first, tuple(nodes)
 
 
-def _variable(tree: list[Any], scope: Scope) -> Value:
-    if tree[1] not in scope.variables:
-        raise _type_error(f"no variable {tree[1]}")
-    return scope.variables[tree[1]]
+def _values(nodes: tuple[_Node, ...], scope: Scope) -> list[Value]:
+    values = []
+    for cost, run in nodes:
+        if cost:
+            scope.meter.spend(cost)
+        values.append(run(scope))
+    return values
 
 
-def _get(tree: list[Any], scope: Scope) -> Value:
-    value = evaluate(tree[1], scope)
-    if not isinstance(value, dict) or tree[2] not in value:
-        raise _type_error(f"no field {tree[2]}")
-    return value[tree[2]]
+def _constant_of(tree: list[Any]) -> Value:
+    return tree[1] if len(tree) > 1 else None
 
 
-def _has(tree: list[Any], scope: Scope) -> Value:
-    value = evaluate(tree[1], scope)
-    if not isinstance(value, dict):
-        raise _type_error("has() of something that has no fields")
-    return value.get(tree[2]) is not None
+def _constant(tree: list[Any]) -> _Node:
+    value = _constant_of(tree)
+    return 1, lambda scope: value
 
 
-def _call(tree: list[Any], scope: Scope) -> Value:
-    function = scope.functions.get(tree[1])
-    if function is None:
-        raise _type_error(f"no function {tree[1]}")
-    cost, implementation = function
-    scope.meter.spend(cost)
-    return implementation(scope.view, *[evaluate(argument, scope) for argument in tree[2]])
+def _list(tree: list[Any]) -> _Node:
+    cost, items = _arguments(tree[1])
+    return 1 + cost, lambda scope: _values(items, scope)
 
 
-def _not(tree: list[Any], scope: Scope) -> Value:
-    return not truth(tree[1], scope)
+def _variable(tree: list[Any]) -> _Node:
+    name = tree[1]
+
+    def run(scope: Scope) -> Value:
+        try:
+            return scope.variables[name]
+        except KeyError:
+            raise type_error(f"no variable {name}") from None
+
+    return 1, run
 
 
-def _negative(tree: list[Any], scope: Scope) -> Value:
-    return _integer(-_as_integer(evaluate(tree[1], scope)))
+def _get(tree: list[Any]) -> _Node:
+    name = tree[2]
+    if tree[1][0] == "var":
+        return _get_of_variable(tree[1][1], name)
+    cost, inner = _node(tree[1])
+
+    def run(scope: Scope) -> Value:
+        value = inner(scope)
+        if type(value) is not dict or name not in value:
+            raise type_error(f"no field {name}")
+        return value[name]
+
+    return 1 + cost, run
 
 
-def _and(tree: list[Any], scope: Scope) -> Value:
-    return truth(tree[1], scope) and truth(tree[2], scope)
+def _get_of_variable(variable: str, name: str) -> _Node:
+    """A field of a variable: what most expressions are about."""
+
+    def run(scope: Scope) -> Value:
+        value = scope.variables.get(variable)
+        if type(value) is not dict or name not in value:
+            raise type_error(f"no {variable}.{name}")
+        return value[name]
+
+    return 2, run
 
 
-def _or(tree: list[Any], scope: Scope) -> Value:
-    return truth(tree[1], scope) or truth(tree[2], scope)
+def _has(tree: list[Any]) -> _Node:
+    cost, inner = _node(tree[1])
+    name = tree[2]
+
+    def run(scope: Scope) -> Value:
+        value = inner(scope)
+        if type(value) is not dict:
+            raise type_error("has() of something that has no fields")
+        return value.get(name) is not None
+
+    return 1 + cost, run
 
 
-def _if(tree: list[Any], scope: Scope) -> Value:
-    return evaluate(tree[2] if truth(tree[1], scope) else tree[3], scope)
+def _call(tree: list[Any]) -> _Node:
+    name = tree[1]
+    first, arguments = _arguments(tree[2])
+    if len(arguments) == 1:
+        return _call_with_one(name, first, arguments[0][1])
+
+    def run(scope: Scope) -> Value:
+        function = scope.functions.get(name)
+        if function is None:
+            raise type_error(f"no function {name}")
+        cost, implementation = function
+        scope.meter.spend(cost + first)
+        return implementation(scope.view, *_values(arguments, scope))
+
+    return 1, run
 
 
-def _as_integer(value: Value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _type_error("want an integer")
-    return value
+def _call_with_one(name: str, further: int, argument: _Run) -> _Node:
+    """Most functions have one argument, and need no list of them."""
+
+    def run(scope: Scope) -> Value:
+        function = scope.functions.get(name)
+        if function is None:
+            raise type_error(f"no function {name}")
+        cost, implementation = function
+        scope.meter.spend(cost + further)
+        return implementation(scope.view, argument(scope))
+
+    return 1, run
 
 
-def _integer(value: int) -> int:
-    if not -INTEGER_MAX <= value <= INTEGER_MAX:
-        raise ExpressionRefused("EXPRESSION_OVERFLOW", "an integer is beyond 2^53-1")
-    return value
+def _not(tree: list[Any]) -> _Node:
+    cost, inner = _node(tree[1])
+    return 1 + cost, lambda scope: not _as_truth(inner(scope))
 
 
-def _same(left: Value, right: Value) -> bool:
-    """Equality that never takes true for 1."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
-    return bool(left == right)
+def _negative(tree: list[Any]) -> _Node:
+    cost, inner = _node(tree[1])
+    return 1 + cost, lambda scope: bounded(-as_integer(inner(scope)))
 
 
-def _order(left: Value, right: Value) -> int:
-    """-1, 0 or 1 for two integers or two texts (by code points)."""
-    if isinstance(left, str) and isinstance(right, str):
-        return (left > right) - (left < right)
-    first, second = _as_integer(left), _as_integer(right)
-    return (first > second) - (first < second)
+def _and(tree: list[Any]) -> _Node:
+    cost, left = _node(tree[1])
+    further, right = _node(tree[2])
+
+    def run(scope: Scope) -> Value:
+        if not _as_truth(left(scope)):
+            return False
+        scope.meter.spend(further)
+        return _as_truth(right(scope))
+
+    return 1 + cost, run
 
 
-def _add(left: Value, right: Value) -> Value:
-    if isinstance(left, str) and isinstance(right, str):
-        if len(left) + len(right) > TEXT_MAX:
-            raise ExpressionRefused("EXPRESSION_OVERFLOW", "a text is too long")
-        return left + right
-    return _integer(_as_integer(left) + _as_integer(right))
+def _or(tree: list[Any]) -> _Node:
+    cost, left = _node(tree[1])
+    further, right = _node(tree[2])
+
+    def run(scope: Scope) -> Value:
+        if _as_truth(left(scope)):
+            return True
+        scope.meter.spend(further)
+        return _as_truth(right(scope))
+
+    return 1 + cost, run
 
 
-def _divide(left: Value, right: Value) -> int:
-    """Truncates toward zero, as CEL does; Python's own rounds down."""
-    dividend, divisor = _as_integer(left), _as_integer(right)
-    if divisor == 0:
-        raise ExpressionRefused("EXPRESSION_OVERFLOW", "division by zero")
-    quotient = abs(dividend) // abs(divisor)
-    return quotient if (dividend < 0) == (divisor < 0) else -quotient
+def _if(tree: list[Any]) -> _Node:
+    cost, condition = _node(tree[1])
+    ways = _node(tree[3]), _node(tree[2])
+
+    def run(scope: Scope) -> Value:
+        further, way = ways[_as_truth(condition(scope))]
+        scope.meter.spend(further)
+        return way(scope)
+
+    return 1 + cost, run
 
 
-def _remainder(left: Value, right: Value) -> int:
-    return _as_integer(left) - _divide(left, right) * _as_integer(right)
+def _binary(tree: list[Any]) -> _Node:
+    if tree[0] == "==" and _is_constant(tree[2]):
+        return _is(tree)
+    operator = OPERATORS[tree[0]]
+    cost, left = _node(tree[1])
+    further, right = _node(tree[2])
+    if _is_constant(tree[1]):
+        cost, further = cost + further, 0
+
+    def run(scope: Scope) -> Value:
+        meter = scope.meter
+        first = left(scope)
+        meter.left -= further
+        if meter.left < 0:
+            meter.spend(0)
+        second = right(scope)
+        if type(first) is list or type(first) is dict:
+            weigh(first, meter)
+        if type(second) is list or type(second) is dict:
+            weigh(second, meter)
+        return operator(first, second)
+
+    return 1 + cost, run
 
 
-def _within(left: Value, right: Value) -> bool:
-    if isinstance(right, list):
-        return any(_same(left, item) for item in right)
-    if isinstance(right, dict) and isinstance(left, str):
-        return left in right
-    raise _type_error("`in` wants a list")
+def _is(tree: list[Any]) -> _Node:
+    """Equality with a constant, which most conditions are."""
+    cost, inner = _node(tree[1])
+    constant = _constant_of(tree[2])
+    kind = type(constant)
+
+    def run(scope: Scope) -> Value:
+        value = inner(scope)
+        scope.meter.spend(1)
+        if type(value) is list or type(value) is dict:
+            weigh(value, scope.meter)
+        return type(value) is kind and bool(value == constant)
+
+    return 1 + cost, run
 
 
-_SIMPLE: Final[dict[str, Callable[[list[Any], Scope], Value]]] = {
+_CONSTANTS: Final = frozenset(("int", "str", "bool", "null"))
+_NODES: Final[dict[str, Callable[[list[Any]], _Node]]] = {
     "int": _constant,
     "str": _constant,
     "bool": _constant,
-    "null": _null,
+    "null": _constant,
     "list": _list,
     "var": _variable,
     "get": _get,
@@ -254,19 +315,3 @@ _SIMPLE: Final[dict[str, Callable[[list[Any], Scope], Value]]] = {
     "or": _or,
     "if": _if,
 }
-_BINARY: Final[dict[str, Callable[[Value, Value], Value]]] = {
-    "==": _same,
-    "!=": lambda left, right: not _same(left, right),
-    "<": lambda left, right: _order(left, right) < 0,
-    "<=": lambda left, right: _order(left, right) <= 0,
-    ">": lambda left, right: _order(left, right) > 0,
-    ">=": lambda left, right: _order(left, right) >= 0,
-    "+": _add,
-    "-": lambda left, right: _integer(_as_integer(left) - _as_integer(right)),
-    "*": lambda left, right: _integer(_as_integer(left) * _as_integer(right)),
-    "/": _divide,
-    "%": _remainder,
-    "in": _within,
-}
-OPERATORS: Final = frozenset(_BINARY)
-"""Names of the binary operators of a compiled tree."""

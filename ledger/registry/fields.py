@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Set
 from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -163,6 +163,24 @@ def check_values(
         elif (changed is None or name in changed) and not fits(field, value, lookup):
             return name
     return None if values.keys() <= fields.keys() else min(values.keys() - fields.keys())
+
+
+def check_changed(
+    fields: Mapping[str, Field],
+    required: Set[str],
+    values: Mapping[str, Any],
+    lookup: Lookup,
+    changed: Set[str],
+) -> str | None:
+    """As `check_values`, of values none of which is null, and of which all but those of `changed`
+    were found right before. `required` are the names of the required fields."""
+    if not required <= values.keys() or not values.keys() <= fields.keys():
+        return check_values(fields, values, lookup, changed)  # which says what is wrong first
+    for name in changed if len(changed) < 2 else [name for name in fields if name in changed]:
+        value = values.get(name)
+        if value is not None and not fits(fields[name], value, lookup):
+            return name
+    return None
 
 
 def check_given(

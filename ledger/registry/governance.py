@@ -16,7 +16,7 @@ from ledger.crypto import sha256
 from ledger.ids import Height
 from ledger.registry import proposals
 from ledger.registry.act import Act, Refused
-from ledger.registry.evaluate import ExpressionRefused
+from ledger.registry.meter import ExpressionRefused
 from ledger.state import Draft, Reader, State
 from ledger.validators import ValidatorSet
 

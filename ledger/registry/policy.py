@@ -68,14 +68,16 @@ class Search:
         """Whether one party satisfies the policy by itself. True is true; False says only that it
         takes the whole search: an empty list of parties, say, asks for nobody."""
         self._authorities.spend(1)
+        if isinstance(policy, RolePolicy):  # first, since it is the most common
+            return self._is(policy, party)
+        if isinstance(policy, ExceptPolicy):
+            return not self._excluded(policy, party) and self.alone(policy.of, party)
         if isinstance(policy, AnyPolicy):
             return any(self.alone(part, party) for part in policy.of)
         if isinstance(policy, AllPolicy):
             return len(policy.of) == 1 and self.alone(policy.of[0], party)
         if isinstance(policy, CountPolicy):
             return policy.n == 1 and self.alone(policy.of, party)
-        if isinstance(policy, ExceptPolicy):
-            return not self._excluded(policy, party) and self.alone(policy.of, party)
         if isinstance(policy, EachPolicy):
             return self._parties(policy) == frozenset((party,))
         return self._is(policy, party)

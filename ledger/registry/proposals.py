@@ -18,7 +18,7 @@ from ledger.parties import find_party
 from ledger.registry import catalogue, roles
 from ledger.registry.check import check
 from ledger.registry.definition import DEFINITION_BYTES_MAX, Definition, decode
-from ledger.registry.evaluate import Meter
+from ledger.registry.meter import Meter
 from ledger.state import Draft, Reader
 
 PARAMETER: Final = "parameter"

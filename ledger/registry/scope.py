@@ -12,15 +12,8 @@ from ledger.ids import HASH_HEX, RECORD_ID
 from ledger.parties import find_party
 from ledger.registry import aggregates, balances, roles
 from ledger.registry.catalogue import Loaded, record_key
-from ledger.registry.evaluate import (
-    ExpressionRefused,
-    Functions,
-    Meter,
-    Scope,
-    Value,
-    evaluate,
-    weigh,
-)
+from ledger.registry.evaluate import Functions, Scope, evaluate
+from ledger.registry.meter import ExpressionRefused, Meter, Value, weigh
 from ledger.registry.policy import UNKNOWN
 from ledger.state import Draft
 
@@ -49,9 +42,13 @@ def _record_id(value: Value) -> str:
     return text
 
 
+BYTES_PER_UNIT: Final = 256
+"""Of a value of the state that is parsed or written, for one unit of cost."""
+
+
 def pay_to_read(data: bytes | None, meter: Meter) -> None:
-    """Pay for parsing a value of the state: 1 for each 256 bytes."""
-    meter.spend(0 if data is None else len(data) // 256)
+    """Pay for parsing a value of the state."""
+    meter.spend(0 if data is None else len(data) // BYTES_PER_UNIT)
 
 
 def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | None:
@@ -59,7 +56,7 @@ def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | Non
     data = draft.get(record_key(record))
     if data is None:
         return None
-    pay_to_read(data, meter)
+    meter.spend(len(data) // BYTES_PER_UNIT)
     value: dict[str, Any] = canonical.decode(data)
     return value
 

@@ -12,7 +12,7 @@ from ledger.registry.act import TIMER_TABLE, Act, Refused, form_of, new_record, 
 from ledger.registry.catalogue import find_version, record_value, service_of_type
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy
-from ledger.registry.evaluate import ExpressionRefused, Meter
+from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.pending import Pending
 from ledger.registry.policy import Search
 from ledger.registry.scope import Deciding

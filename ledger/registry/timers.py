@@ -16,7 +16,7 @@ from ledger.registry.act import (
 )
 from ledger.registry.catalogue import record_value
 from ledger.registry.effects import perform
-from ledger.registry.evaluate import ExpressionRefused
+from ledger.registry.meter import ExpressionRefused
 from ledger.registry.scope import read_record
 from ledger.state import Draft, State
 

@@ -162,12 +162,29 @@ def test_a_store_of_the_former_layout_is_refused_when_it_is_opened() -> None:
     rows: dict[bytes, bytes | None] = {}
     for table in (b"B", b"H"):
         for key, value in store.scan(table):
+            if key.endswith(b"entries"):
+                continue
             rows[key] = None
             if table == b"B":
                 rows[b"B" + key[9:]] = value
     store.stage(rows)
     store.flush()
     with pytest.raises(StoreDamaged, match="body of block 1"):
+        Chain(store, grown.kit.genesis, Ed25519Verifier())
+
+
+def test_a_store_whose_entries_lie_elsewhere_is_refused_when_it_is_opened() -> None:
+    """Else the node would answer that its blocks have no entries, and make receipts of nothing."""
+    grown = Grown()
+    grown.block(grown.tx())
+    store = _copied(grown)
+    rows: dict[bytes, bytes | None] = {}
+    for key, value in store.scan(b"B"):
+        if key.endswith(b"entries"):
+            rows[key], rows[b"e" + key[1:9]] = None, value
+    store.stage(rows)
+    store.flush()
+    with pytest.raises(StoreDamaged, match="entries of block 1 are missing; if another version"):
         Chain(store, grown.kit.genesis, Ed25519Verifier())
 
 

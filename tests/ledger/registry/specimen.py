@@ -108,7 +108,6 @@ def revoke_party(chain: Stage, party: str) -> None:
     old = draft.get(party_key(party))
     assert old is not None
     value = {**canonical.decode(old), "status": "revoked"}
-    del value["seq"], value["prev"]
     records.supersede(draft, party_key(party), old, value)
     state = draft.seal()
     state.store.stage(state.writes)

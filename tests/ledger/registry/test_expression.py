@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.ids import INTEGER_MAX
-from ledger.registry.evaluate import ExpressionRefused, Functions, Meter, Scope, evaluate, truth
+from ledger.registry.evaluate import Functions, Scope, evaluate, truth
+from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.syntax import ExpressionError, parse
 
 NO_FUNCTIONS: Functions = {}

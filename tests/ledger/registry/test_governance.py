@@ -9,8 +9,8 @@ from ledger.crypto import sha256
 from ledger.ids import Epoch, Height
 from ledger.registry import governance
 from ledger.registry.act import Act, Refused
-from ledger.registry.evaluate import Meter
 from ledger.registry.governance import Proposal
+from ledger.registry.meter import Meter
 from ledger.state import Draft
 from ledger.validators import Member, ValidatorSet
 from node.authoring.stage import CHAIN, FOUNDER, Stage

@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 
 from ledger.registry.definition import AllPolicy, RolePolicy
-from ledger.registry.evaluate import Value
 from ledger.registry.fields import Field, PartyField, RecordField
+from ledger.registry.meter import Value
 from tests.ledger.registry.specimen import act, approve, create, do, kind, service, stage
 
 ACTS = 50

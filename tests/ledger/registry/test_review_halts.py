@@ -17,8 +17,9 @@ from ledger.registry.definition import (
     Transition,
     decode,
 )
-from ledger.registry.evaluate import ExpressionRefused, Functions, Meter, Scope, evaluate
+from ledger.registry.evaluate import Functions, Scope, evaluate
 from ledger.registry.fields import IntegerField, ListField, RecordField, StringField
+from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.pattern import Pattern
 from tests.ledger.registry.specimen import CLERK, act, create, do, document, kind, service, stage
 from tests.work import lines_run

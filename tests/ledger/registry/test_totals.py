@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger.ids import INTEGER_MAX, Height
 from ledger.registry import aggregates, balances
 from ledger.registry.catalogue import Loaded
-from ledger.registry.evaluate import Meter
+from ledger.registry.meter import Meter
 from ledger.state import Draft, State
 from ledger.store import MemoryStore
 from ledger.tree import Tree
