@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+NAMED: Final = ("guard", "field", "namespace", "unit", "state", "problem")
+"""What a refusal's result may name: a condition, a field, a claim, a unit, a state, a problem."""
 
 
 def moment(seconds: int) -> str:
@@ -14,6 +18,11 @@ def moment(seconds: int) -> str:
         return str(seconds)
     text = found.isoformat(timespec="seconds" if found.second else "minutes")
     return text.replace("+00:00", "Z")
+
+
+def named(failed: Mapping[str, Any]) -> str:
+    """What the result of a refusal names; empty when it names nothing."""
+    return " ".join(str(failed[part]) for part in NAMED if failed.get(part))
 
 
 def plain(value: Any, kind: str = "") -> str:

@@ -1,4 +1,5 @@
-"""Mutants of services: take one guard, one authority or one effect away; the scenario must notice.
+"""Mutants of services: take one guard, one authority, one effect or one `!` away; the scenario must
+notice.
 
 `python -m scripts.mutants_services [FOLDER ...]` prints a table and every survivor; exit 1 if there
 is one. A scenario that passes without a rule proves nothing about that rule.
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 SERVICES = ("funds", "land", "documents", "casework")
 ANYBODY = {"p": "is", "value": ["var", "me"]}
 """A policy that every first signer satisfies."""
-KINDS = ("guard", "authority", "effect")
+KINDS = ("guard", "authority", "effect", "field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,14 @@ def load(folder: Path) -> Definition:
 
 
 def mutants(definition: Definition) -> Iterator[Mutant]:
-    """Every guard removed, every authority widened to anybody, every effect dropped, one each."""
+    """Every guard removed, every authority widened to anybody, every effect dropped, every field
+    that only effects set given by whoever creates a record, one each."""
     plain: dict[str, Any] = canonical.decode(definition.encode())
     for kind, form in plain["types"].items():
+        for name, field in form["fields"].items():
+            if field["origin"] == "effect":
+                given = {**field, "origin": "given"}
+                yield _mutant("field", plain, ("types", kind, "fields", name), given)
         for act in form["universal"]:
             yield _mutant("authority", plain, ("types", kind, "universal", act), ANYBODY)
         for act, transition in form["transitions"].items():
@@ -106,7 +112,7 @@ def main(arguments: list[str]) -> int:
     """Print the table; 1 if a mutant survives."""
     folders = [Path(a) for a in arguments] or [ROOT / "services" / name for name in SERVICES]
     survivors: list[str] = []
-    print(f"{'service':<14}" + "".join(f"{kind:>16}" for kind in KINDS) + f"{'seconds':>10}")
+    print(f"{'service':<14}" + "".join(f"{kind:>14}" for kind in KINDS) + f"{'seconds':>10}")
     for folder in folders:
         started = time.monotonic()
         definition = load(folder)
@@ -120,7 +126,7 @@ def main(arguments: list[str]) -> int:
                 survivors.append(f"{folder.name}: {mutant.kind}: {mutant.where}")
             else:
                 killed[mutant.kind] += 1
-        row = "".join(f"{f'{killed[kind]} of {made[kind]}':>16}" for kind in KINDS)
+        row = "".join(f"{f'{killed[kind]} of {made[kind]}':>14}" for kind in KINDS)
         print(f"{folder.name:<14}{row}{time.monotonic() - started:>10.1f}", flush=True)
     for survivor in survivors:
         print(f"survives: {survivor}")

@@ -59,8 +59,14 @@ def _act_differences(act: str, old: Transition | None, new: Transition | None) -
     if old is None or new is None:
         return [f"{act}: {'no longer possible' if new is None else 'new'}"]
     lines: list[str] = []
-    if (old.source, old.to) != (new.source, new.to):
-        lines.append(f"{act}: leads elsewhere: {', '.join(new.source) or 'start'} to {new.to}")
+    if old.to != new.to:
+        lines.append(f"{act}: leads to {new.to}, no longer to {old.to}")
+    more = [state for state in new.source if state not in old.source]
+    fewer = [state for state in old.source if state not in new.source]
+    if more:
+        lines.append(f"{act}: may start from more states: {', '.join(more)}")
+    if fewer:
+        lines.append(f"{act}: no longer starts from: {', '.join(fewer)}")
     if old.by != new.by:
         lines.append(f"{act}: was for {who(old.by)}, is for {who(new.by)}")
     before, after = dict(old.guards), dict(new.guards)

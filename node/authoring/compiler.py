@@ -6,15 +6,17 @@ Everything that people write shortly becomes explicit here; the compiled form is
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import msgspec
 
 from ledger.registry.check import check
-from ledger.registry.definition import DEFINITION_TYPE, Definition
+from ledger.registry.definition import DEFINITION_TYPE, Definition, Effect
 from ledger.registry.fields import Field
 from ledger.registry.syntax import ExpressionError
 from ledger.registry.syntax import parse as parse_expression
+from node.authoring import hints
 from node.authoring.source import Problem, Source
 
 _TOP = {"service", "version", "title", "roles", "units", "types"}
@@ -30,14 +32,18 @@ _TYPE = {
     "universal",
 }
 _TRANSITION = {"doc", "from", "to", "by", "auto", "internal", "input", "if", "do"}
-_MEMBERS = {
-    str(kind.__struct_config__.tag): [member.name for member in msgspec.structs.fields(kind)]
-    for kind in get_args(Field)
-}
+_MEMBERS, _EFFECTS = (
+    {
+        str(kind.__struct_config__.tag): [member.name for member in msgspec.structs.fields(kind)]
+        for kind in get_args(kinds)
+    }
+    for kinds in (Field, Effect)
+)
 _AGGREGATE = {"doc", "type", "link", "states", "field", "ordered"}
 _AND = re.compile(r"\s+and\s+")
 _OR = re.compile(r"\s+or\s+")
 _MOVE = {"from": "source", "to": "target"}
+_WRITTEN = {name: key for key, name in _MOVE.items()}
 _LEAF = re.compile(r"(role|party|agency|is|each|count)\((.*)\)", re.ASCII)
 
 
@@ -58,10 +64,15 @@ class _Compiler:
             self.problem(path, "want a mapping")
             return {}
         if known is not None:
-            for key in value:
+            for key, part in value.items():
                 if key not in known:
-                    self.problem((*path, key), f"unknown; want one of {', '.join(sorted(known))}")
+                    self.unknown((*path, key), part, sorted(known))
         return value
+
+    def unknown(self, path: tuple[str, ...], value: Any, known: Iterable[str]) -> None:
+        """Note a key that is none of those that there are."""
+        hint = hints.of_key(path[-1], value) or f"want one of {', '.join(known)}"
+        self.problem(path, f"unknown; {hint}")
 
     def names(self, value: Any, path: tuple[str, ...]) -> list[str]:
         """A list of names; a single one may stand alone."""
@@ -87,7 +98,8 @@ class _Compiler:
         try:
             return parse_expression(value)
         except ExpressionError as error:
-            self.problem(path, f"{error} in: {value}")
+            hint = hints.of_expression(value, error.position)
+            self.problem(path, f"{error} in: {value}{hint}")
             return ["null"]
 
     # ----- the parts
@@ -173,16 +185,16 @@ class _Compiler:
         if known is None:
             self.problem(path, f"no kind {form['kind']!r}; want one of {', '.join(_MEMBERS)}")
             return
-        for member in form:
+        for member, value in form.items():
             if member != "kind" and member not in known:
-                message = f"unknown; want one of {', '.join(known)}"
-                if " " in member:
-                    message = "unknown; a text with a comma stands in quotation marks"
-                self.problem((*path, member), message)
+                self.unknown((*path, member), value, known)
 
     def transition(self, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
         form = self.mapping(value, path, _TRANSITION)
         guards = self.mapping(form.get("if"), (*path, "if"), None)
+        for name, text in guards.items():
+            if hint := hints.of_key(name, text):
+                self.problem((*path, "if", name), f"not a name; {hint}")
         effects = form.get("do") or []
         if not isinstance(effects, list):
             self.problem((*path, "do"), "want a list of effects")
@@ -214,11 +226,17 @@ class _Compiler:
         if not isinstance(body, dict):
             self.problem(path, f"{kind}: want a mapping")
             return {"e": "cancel", "name": ""}
+        if kind not in _EFFECTS:
+            self.problem(path, f"no effect {kind!r}; want one of {', '.join(_EFFECTS)}")
+            return {"e": "cancel", "name": ""}
         where = (*path, kind)
+        known = [_WRITTEN.get(name, name) if kind == "move" else name for name in _EFFECTS[kind]]
         made: dict[str, Any] = {"e": kind}
         for key, part in body.items():
             name = _MOVE.get(str(key), str(key)) if kind == "move" else str(key)
-            if kind in ("create", "fire") and key in ("data", "input"):
+            if name not in _EFFECTS[kind]:
+                self.unknown((*where, str(key)), part, known)
+            elif kind in ("create", "fire") and key in ("data", "input"):
                 inner = self.mapping(part, (*where, key), None)
                 made[name] = {k: self.expression(v, (*where, key, k)) for k, v in inner.items()}
             elif key == "key":

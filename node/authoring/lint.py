@@ -17,6 +17,10 @@ from ledger.registry.definition import (
     CREATE,
     Definition,
     FireEffect,
+    PullEffect,
+    PushEffect,
+    SetEffect,
+    TimerEffect,
     Transition,
     Type,
     effects_of,
@@ -58,7 +62,7 @@ def lint(definition: Definition, source: Source) -> list[Problem]:
     """Warnings and type errors, in the order of the file."""
     problems = [
         Problem(source.line(path), path, message, severity)
-        for path, message, severity in _Linter(definition).all()
+        for path, message, severity in _Linter(definition, source).all()
     ]
     return sorted(problems, key=lambda problem: (problem.line, problem.path))
 
@@ -67,8 +71,9 @@ _Found = tuple[tuple[str, ...], str, str]
 
 
 class _Linter:
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, source: Source) -> None:
         self._definition = definition
+        self._source = source
         self._record_types = {
             definition.record_type(name): kind for name, kind in definition.types.items()
         }
@@ -79,6 +84,8 @@ class _Linter:
             path = ("types", name)
             yield from self._reach(path, kind)
             yield from self._fields(path, kind)
+            yield from self._given(path, kind)
+            yield from self._timed(path, kind)
             for transition_name, transition in kind.transitions.items():
                 where = (*path, "transitions", transition_name)
                 given = transition.input
@@ -144,6 +151,32 @@ class _Linter:
                     own = target.startswith(f"{service}-") and target not in self._record_types
                     if own:
                         yield where, f"there is no type {target} in this service", "error"
+
+    def _given(self, path: tuple[str, ...], kind: Type) -> Iterator[_Found]:
+        """Fields that effects set, and that whoever creates a record may invent all the same."""
+        if kind.transitions[CREATE].by is None:
+            return  # only this service's own effects create records
+        effects = [e for t in kind.transitions.values() for e in effects_of(t.effects)]
+        changed = {e.field for e in effects if isinstance(e, SetEffect | PushEffect | PullEffect)}
+        for name, field in kind.fields.items():
+            where = (*path, "fields", name)
+            meant = (*where, "origin") in self._source.lines
+            if name in changed and field.origin == "given" and not meant:
+                form = str(type(field).__struct_config__.tag)
+                yield (
+                    where,
+                    "effects set it, and whoever creates the record may give it, too: make it "
+                    f"`{form}!`, or write `origin: given` if that is meant",
+                    "warning",
+                )
+
+    def _timed(self, path: tuple[str, ...], kind: Type) -> Iterator[_Found]:
+        effects = [e for t in kind.transitions.values() for e in effects_of(t.effects)]
+        named = {effect.name for effect in effects if isinstance(effect, TimerEffect)}
+        for name, transition in kind.transitions.items():
+            if transition.auto and name not in named:
+                message = "no effect sets a timer of this name: it never happens by itself"
+                yield (*path, "transitions", name), message, "warning"
 
     def _inputs(self, path: tuple[str, ...], transition: Transition) -> Iterator[_Found]:
         text = msgspec.json.encode(transition).decode("utf-8")

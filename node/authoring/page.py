@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
-from ledger.registry.definition import Definition, Transition, Type
+from ledger.registry.definition import (
+    ClaimEffect,
+    Definition,
+    Effect,
+    Transition,
+    Type,
+    effects_of,
+)
+from node.authoring.consequences import UNIVERSAL, consequences
 from node.authoring.words import who
 
 _FENCE: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -14,7 +23,10 @@ _HEADING: Final = re.compile(r"^(?=#{1,5} )", re.MULTILINE)
 
 
 def service_page(definition: Definition, source: Any, about: str = "") -> str:
-    """Markdown: every type, state, act, who may do it and what must hold; `about` comes first."""
+    """Markdown: every type, state and act, who may do it, what must hold, what it changes.
+
+    `about` comes first.
+    """
     lines = [
         f"# {definition.service}, version {definition.version}",
         "",
@@ -29,6 +41,8 @@ def service_page(definition: Definition, source: Any, about: str = "") -> str:
     roles = (source.get("roles") or {}) if isinstance(source, dict) else {}
     for role in definition.roles:
         lines.append(f"| {role} | {(roles.get(role) or {}).get('doc', '')} |")
+    if any(isinstance(effect, ClaimEffect) for effect in _effects(definition)):
+        lines += ["", "What a record claims, no other can claim until it is released."]
     for name, kind in definition.types.items():
         written = ((source.get("types") or {}).get(name) or {}) if isinstance(source, dict) else {}
         lines += ["", f"## {name}", "", str(written.get("doc", "")), ""]
@@ -38,14 +52,21 @@ def service_page(definition: Definition, source: Any, about: str = "") -> str:
             "",
             f"States: {', '.join(kind.states)}" + (f"; final: {final}." if final else "."),
         ]
-        head = "| act | from | to | who | what must hold | |"
-        lines += ["", head, "|---|---|---|---|---|---|"]
+        head = "| act | from | to | who | what must hold | what it changes | |"
+        lines += ["", head, "|---|---|---|---|---|---|---|"]
         for act, transition in kind.transitions.items():
             told = (written.get("transitions") or {}).get(act) or {}
             lines.append(_row(act, transition, str(told.get("doc", ""))))
         for act, policy in kind.universal.items():
-            lines.append(f"| {act} | any | | {who(policy)} | a reason code and a commitment | |")
+            reasons = "a reason code and a commitment"
+            lines.append(f"| {act} | any | | {who(policy)} | {reasons} | {UNIVERSAL[act]} | |")
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _effects(definition: Definition) -> Iterator[Effect]:
+    for kind in definition.types.values():
+        for transition in kind.transitions.values():
+            yield from effects_of(transition.effects)
 
 
 def _below(about: str) -> str:
@@ -80,4 +101,5 @@ def _row(act: str, transition: Transition, told: str) -> str:
         acting = "another record's act"
     guards = ", ".join(name.replace("_", " ") for name, _ in transition.guards)
     source = ", ".join(transition.source)
-    return f"| {act} | {source} | {transition.to} | {acting} | {guards} | {told} |"
+    changed = consequences(transition.effects)
+    return f"| {act} | {source} | {transition.to} | {acting} | {guards} | {changed} | {told} |"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ledger.crypto import sha256
+from node.authoring.refusals import came, comes_so, is_refused_so, named_by, said_of
 from node.authoring.script import check_script, seconds
 from node.authoring.source import Problem, Source
 from node.shown import moment, written
@@ -78,7 +79,7 @@ class Coverage:
     fired: set[tuple[str, str]] = field(default_factory=set)
     """(type, transition)."""
     refused: set[tuple[str, str, str]] = field(default_factory=set)
-    """(type, transition, reason, with the guard's name when it is a guard)."""
+    """(type, transition, reason with what it names)."""
     steps: int = 0
 
 
@@ -173,14 +174,15 @@ class Scenario:
         what = self._what(operation)
         reason, result = ground.run(step["as"], operation)
         if "refused" in step:
-            said = _said(reason, result)
-            if said != str(step["refused"]).strip():
-                wanted = step["refused"]
-                raise ScenarioFailed(line, f"want refused {wanted!r}, got {said or 'done'!r}")
+            said = said_of(reason, result)
+            wanted = str(step["refused"]).strip()
+            if not is_refused_so(wanted, reason, result):
+                got = said if reason else "done"
+                raise ScenarioFailed(line, f"want refused {wanted!r}, got {got!r}")
             self.coverage.refused.add((*what, said))
             return
         if reason:
-            raise ScenarioFailed(line, f"refused: {_said(reason, result)}")
+            raise ScenarioFailed(line, f"refused: {said_of(reason, result)}")
         self._note(step, line, result, what)
 
     def _note(
@@ -233,12 +235,23 @@ class Scenario:
                 self.coverage.fired.add((kind, entry["name"]))
                 self._note_others(entry["results"][0])
             else:
-                failed = entry["results"][0] if entry["results"] else {}
-                self.coverage.refused.add((kind, entry["name"], _said(entry["reason"], failed)))
-        wanted = step.get("timer")
-        names = [entry["name"] for entry in fired]
-        if wanted is not None and names != (wanted if isinstance(wanted, list) else [wanted]):
-            raise ScenarioFailed(line, f"want timers {written(wanted)}, got {written(names)}")
+                said = said_of(entry["reason"], named_by(entry))
+                self.coverage.refused.add((kind, entry["name"], said))
+        if "timer" in step:
+            self._check_timers(step["timer"], fired, line)
+
+    def _check_timers(self, given: Any, fired: list[dict[str, Any]], line: int) -> None:
+        """Raises ScenarioFailed unless these timers came, and each did what it was meant to do."""
+        wanted = _listed(given)
+        if len(wanted) == len(fired) and all(map(comes_so, wanted, fired)):
+            return
+        found = [came(entry) for entry in fired]
+        if wanted == [entry["name"] for entry in fired]:
+            said = next(text for text in found if text not in wanted)
+            shown = written(found if isinstance(given, list) else said)
+            detail = f"came to nothing: {said}; if that is meant, write `timer: {shown}`"
+            raise ScenarioFailed(line, detail)
+        raise ScenarioFailed(line, f"want timers {written(given)}, got {written(found)}")
 
     def _expect(self, ground: Ground, step: dict[str, Any], line: int) -> None:
         record = self._record(step["expect"], line)
@@ -299,12 +312,6 @@ class Scenario:
         if value.startswith("#"):
             return sha256(value.encode("utf-8")).hex()
         return value
-
-
-def _said(reason: str, failed: dict[str, Any]) -> str:
-    """A refusal as scenarios write it: the reason, and the guard or field that it names."""
-    parts = (reason, *(str(failed[k]) for k in ("guard", "field") if k in failed))
-    return " ".join(part for part in parts if part)
 
 
 def _meets(written: Any, wanted: Any, found: Any) -> bool:

@@ -16,6 +16,7 @@ _DURATION: Final = re.compile(r"([0-9]{1,10})([smhd]?)", re.ASCII)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PRINTABLE: Final = re.compile(r"[ -~]{1,192}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_REFUSAL: Final = re.compile(r"[A-Z_]{1,64}( [ -~]{1,192})?", re.ASCII)
 _QUOTE: Final = "; a word like no, on or 12 stands in quotation marks"
 _DO: Final = "want exactly one of create, act, approve, revoke, advance, expect"
 
@@ -48,6 +49,21 @@ def _code(value: Any) -> str:
 def _names(value: Any) -> str:
     items = value if isinstance(value, list) else [value]
     return next((said for item in items if (said := _name(item))), "")
+
+
+def _timers(value: Any) -> str:
+    items = value if isinstance(value, list) else [value]
+    return next((said for item in items if (said := _timer(item))), "")
+
+
+def _timer(value: Any) -> str:
+    """`lapse`, or `lapse refused WRONG_STATE` of a timer whose act is refused."""
+    if not isinstance(value, str):
+        return _name(value)
+    name, refused, reason = value.partition(" refused ")
+    if refused and _REFUSAL.fullmatch(reason) is None:
+        return f"want `{name} refused REASON`, with what it names, got {_shown(value)}"
+    return _name(name)
 
 
 def _boolean(value: Any) -> str:
@@ -93,7 +109,7 @@ _STEPS: Final[dict[str, dict[str, Any]]] = {
     "act": {"act": _name, "on": _text, "input": _VALUES, "revision": _integer, **_DONE},
     "approve": {"approve": _text, **_DONE},
     "revoke": {"revoke": _code, "party": _text, **_SIGNED},
-    "advance": {"advance": _duration, "timer": _names, "note": _anything},
+    "advance": {"advance": _duration, "timer": _timers, "note": _anything},
     "expect": {
         "expect": _text,
         "state": _code,
@@ -207,8 +223,10 @@ class _Checker:
                 self._say(path, f"{kinds[0]} wants `{key}`, too")
         for key, value in step.items():
             if key not in keys:
-                there = ", ".join(sorted(keys))
-                self._say((*path, key), f"unknown: {key}; {kinds[0]} takes {there}")
+                message = f"unknown: {key}; {kinds[0]} takes {', '.join(sorted(keys))}"
+                if (kinds[0], key) == ("advance", "refused"):
+                    message += "; of a timer: `timer: lapse refused WRONG_STATE`"
+                self._say((*path, key), message)
             elif key == "on" and value is True:
                 self._say((*path, key), "want the name of a record")
             else:

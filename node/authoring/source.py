@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from node.authoring import hints
+
 SOURCE_BYTES_MAX = 262_144
 
 
@@ -60,15 +62,22 @@ def parse(text: str) -> Source:
     except RecursionError:  # the parser calls itself once a level
         raise SourceError(Problem(0, (), "nested too deeply")) from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = 0 if mark is None else mark.line + 1
-        raise SourceError(
-            Problem(line, (), f"not YAML: {getattr(error, 'problem', error)}")
-        ) from None
+        raise _no_yaml(error, text) from None
     if node is None:
         raise SourceError(Problem(0, (), "the file is empty"))
     lines: dict[tuple[str, ...], int] = {}
-    return Source(_build(node, (), lines, set()), lines)
+    try:
+        return Source(_build(node, (), lines, set()), lines)
+    except yaml.YAMLError as error:  # a tag, as `!has(data.x)` without quotation marks
+        raise _no_yaml(error, text) from None
+
+
+def _no_yaml(error: yaml.YAMLError, text: str) -> SourceError:
+    """What the parser says, where, and what to write instead."""
+    mark = getattr(error, "problem_mark", None)
+    line = 0 if mark is None else mark.line + 1
+    message = f"not YAML: {getattr(error, 'problem', error)}{hints.of_yaml(error, text)}"
+    return SourceError(Problem(line, (), message))
 
 
 def _build(
@@ -94,7 +103,10 @@ def _build(
         return [
             _build(item, (*path, str(index)), lines, seen) for index, item in enumerate(node.value)
         ]
-    scalar = yaml.SafeLoader("").construct_object(node)
+    try:
+        scalar = yaml.SafeLoader("").construct_object(node)
+    except ValueError:  # no day of any month, as 2026-02-30: a text like others
+        return str(node.value)
     if scalar is None or isinstance(scalar, str | int | bool):
         return scalar
     return str(node.value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from ledger.registry.definition import (
     AgencyPolicy,
@@ -126,45 +127,62 @@ def _given(values: dict[str, list[Any]]) -> str:
     return ", ".join(f"{name} = {expression(tree)}" for name, tree in values.items())
 
 
-def who(policy: Policy | None) -> str:
-    """A policy in words."""
+Known: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""`data` and `input` of the record and act that a policy is asked about."""
+UNKNOWN: Final[Known] = MappingProxyType({})
+
+
+def who(policy: Policy | None, known: Known = UNKNOWN) -> str:
+    """A policy in words; with the names of the parties that are known."""
     if policy is None:
         return "nobody by hand"
     if isinstance(policy, RolePolicy):
-        scope = f" of the agency of {policy.agency_of}" if policy.agency_of else ""
-        return f"{policy.role}{scope}"
+        if policy.agency_of is None:
+            return policy.role
+        return f"{policy.role} of the agency of {policy.agency_of}{_named(policy.agency_of, known)}"
     if isinstance(policy, PartyPolicy):
-        return f"the {policy.field}"
+        return f"the {policy.field}{_named(policy.field, known)}"
     if isinstance(policy, AgencyPolicy):
-        return f"the agency of the {policy.field}"
+        return f"the agency of the {policy.field}{_named(policy.field, known)}"
     if isinstance(policy, IsPolicy):
-        return f"the party {_code(policy.value)}"
+        return f"the party {code(policy.value)}"
     if isinstance(policy, EachPolicy):
-        return f"each of {_listed(policy.value)}"
+        return f"each of {_listed(policy.value, known)}"
     if isinstance(policy, AllPolicy):
-        return " and ".join(who(part) for part in policy.of)
+        return " and ".join(who(part, known) for part in policy.of)
     if isinstance(policy, AnyPolicy):
-        return " or ".join(who(part) for part in policy.of)
+        return " or ".join(who(part, known) for part in policy.of)
     if isinstance(policy, CountPolicy):
-        return f"{policy.n} different persons who are {who(policy.of)}"
+        return f"{policy.n} different persons who are {who(policy.of, known)}"
     if isinstance(policy, ExceptPolicy):
-        return f"{who(policy.of)}, but not {' or '.join(_excluded(part) for part in policy.but)}"
+        excluded = " or ".join(_excluded(part, known) for part in policy.but)
+        return f"{who(policy.of, known)}, but not {excluded}"
     raise AssertionError(policy)
 
 
-def _excluded(policy: Policy) -> str:
+def _excluded(policy: Policy, known: Known) -> str:
     """An exception: one of a list is enough to be excluded."""
-    return f"any of {_listed(policy.value)}" if isinstance(policy, EachPolicy) else who(policy)
+    if isinstance(policy, EachPolicy):
+        return f"any of {_listed(policy.value, known)}"
+    return who(policy, known)
 
 
-def _listed(tree: list[Any]) -> str:
+def _listed(tree: list[Any], known: Known) -> str:
     """A list by its name: `the owners` for a field or an input of that name."""
     if tree[0] == "get" and tree[1] in (["var", "data"], ["var", "input"]):
-        return f"the {str(tree[2]).replace('_', ' ')}"
-    return _code(tree)
+        place, name = str(tree[1][1]), str(tree[2])
+        return f"the {name.replace('_', ' ')}{_named(name, known, place)}"
+    return code(tree)
 
 
-def _code(tree: list[Any]) -> str:
+def _named(field: str, known: Known, place: str = "data") -> str:
+    """The parties of a field, in brackets; empty when they are not known."""
+    value = known.get(place, {}).get(field)
+    parties = value if isinstance(value, list) else [value]
+    return f" ({', '.join(map(str, parties))})" if value else ""
+
+
+def code(tree: list[Any]) -> str:
     """An expression within a table of Markdown."""
     text = expression(tree).replace("|", "\\|")
     return f"`{text}`"

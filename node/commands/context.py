@@ -17,7 +17,9 @@ from ledger.ids import PartyId
 from node import answers
 from node.answers import CommandError
 from node.client import Client
+from node.commands.authority import who_may
 from node.profiles import Profile, Profiles
+from node.shown import named
 
 PROGRAM = "muniment"
 EXPIRY_SECONDS = 3_600
@@ -124,9 +126,7 @@ class Session:
             if status["status"] == "committed":
                 return status
             if status["status"] in ("refused", "expired"):
-                reason = status["reason"] or "TX_EXPIRED"
-                detail = f"transaction {txid}: {reason} {self._failed(txid)}".rstrip()
-                raise CommandError(answers.REJECTED, reason, detail)
+                raise self._refused(txid, status["reason"] or "TX_EXPIRED")
             if not left_ms:
                 raise CommandError(
                     answers.TIMEOUT,
@@ -138,15 +138,19 @@ class Session:
                 self._told = True
                 answers.progress(f"sent; waiting for a block, up to {seconds:g} s")
 
-    def _failed(self, txid: str) -> str:
-        """The guard, field, claim, unit, state or problem that a refusal names; else empty."""
+    def _refused(self, txid: str, reason: str) -> CommandError:
+        """The error for a refusal: with what it names, as a guard or field, or with who may."""
+        detail = f"transaction {txid}: {reason}"
         try:
-            entry = self.client.call("tx_get", {"id": txid})["entry"] or {}
+            found = self.client.call("tx_get", {"id": txid})
         except CommandError:
-            return ""
-        parts = ("guard", "field", "namespace", "unit", "state", "problem")
-        named = [r[part] for r in entry.get("results", []) for part in parts if r.get(part)]
-        return " ".join(str(name) for name in named if name)
+            return CommandError(answers.REJECTED, reason, detail)
+        entry = found["entry"] or {}
+        what = " ".join(named(result) for result in entry.get("results", []))
+        detail = f"{detail} {what}".rstrip()
+        if reason == "NOT_AUTHORISED" and (may := who_may(self.client, found)):
+            detail = f"{detail}: {may}"
+        return CommandError(answers.REJECTED, reason, detail)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:

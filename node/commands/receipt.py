@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ import typer
 from ledger import receipt as receipts
 from ledger import receipt_check
 from ledger.genesis import Genesis
-from ledger.ids import Hash, hash_from_hex
-from ledger.receipt_check import Verdict
+from ledger.ids import BlockHash, Hash, Height, hash_from_hex
+from ledger.receipt_check import Checkpoint, Verdict
 from ledger.transaction import decode as decode_transaction
 from node import answers
 from node.answers import CommandError
@@ -30,6 +31,8 @@ from node.documents import (
 )
 from node.profiles import Profiles
 
+_BLOCK = re.compile("([0-9]{1,16}):([0-9a-f]{64})", re.ASCII)
+CHECKPOINT_PAGE = "docs/services/authoring.md, section 15"
 app = typer.Typer(help="Receipts, checkable offline.", no_args_is_help=True)
 
 
@@ -56,6 +59,9 @@ def verify(
     document: Annotated[Path | None, typer.Option(help="The registered file.")] = None,
     genesis_hash: Annotated[str | None, typer.Option(help="Pinned genesis hash, hex.")] = None,
     genesis: Annotated[Path | None, typer.Option(help="Pinned genesis document.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="HEIGHT:HASH of a block that you know is committed.")
+    ] = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,7 +78,8 @@ def verify(
                 )
         kept, receipt = _read(path)
         try:
-            verdict = receipt_check.verify(receipt, genesis_hash=pinned)
+            block = None if checkpoint is None else _checkpoint(checkpoint, receipt)
+            verdict = receipt_check.verify(receipt, genesis_hash=pinned, checkpoint=block)
         except receipts.ReceiptInvalid as error:
             hint = "it is of another chain than the profile's: give --profile or --genesis"
             other = hint if error.reason == "GENESIS_MISMATCH" else ""
@@ -93,6 +100,17 @@ def _pinned(genesis_hash: str | None, genesis: Path | None, profile: str | None)
     except (OSError, ValueError) as error:
         raise CommandError(answers.USAGE, "GENESIS_INVALID", f"pinned genesis: {error}") from None
     return hash_from_hex(Profiles().load(profile).genesis_hash)
+
+
+def _checkpoint(text: str, receipt: receipts.Receipt) -> Checkpoint:
+    """A block that the reader pins besides the genesis, which alone says of which chain it is."""
+    found = _BLOCK.fullmatch(text)
+    if found is None:
+        detail = f"--checkpoint: want HEIGHT:HASH, got {text!r}"
+        hint = "both are what this prints: muniment block show HEIGHT"
+        raise CommandError(answers.USAGE, "CHECKPOINT_INVALID", detail, hint)
+    block_hash = BlockHash(hash_from_hex(found[2]))
+    return Checkpoint(receipt.genesis.chain, Height(int(found[1])), block_hash)
 
 
 def _read(path: Path) -> tuple[DocumentReceipt | None, receipts.Receipt]:
@@ -153,5 +171,10 @@ def _text(verdict: Verdict, checked_file: str | None) -> str:
     if checked_file is not None:
         lines.append(f"  {checked_file} is the registered file, unchanged")
     if verdict.pinned == "genesis":
-        lines.append("  trust: from genesis only; a recent checkpoint would be stronger")
+        lines.append(
+            "  trust: from genesis only; a checkpoint, a block that you pin, would be stronger: "
+            f"{CHECKPOINT_PAGE}"
+        )
+    else:
+        lines.append("  trust: from the genesis and the block that you pinned")
     return "\n".join(lines)

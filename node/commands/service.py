@@ -105,15 +105,25 @@ def lint(file: FileArgument, as_json: JsonOption = False) -> None:
         path = _path(file)
         definition, problems = _all_problems(_source(path))
         rows = [{"file": str(path), **_shown(problem)} for problem in problems]
-        text = "\n".join(problem.text(str(path)) for problem in problems)
+        lines = [problem.text(str(path)) for problem in problems]
         errors = definition is None or any(p.severity == "error" for p in problems)
         if not errors and definition is not None:
-            name = f"{definition.service}@{definition.version}"
-            text = f"{text}\n{name} {definition.hash.hex()}".strip()
+            lines.append(f"{definition.service}@{definition.version} {definition.hash.hex()}")
+        text = "\n".join([*lines, _counted(problems, definition is not None)])
         data = {"problems": rows, "valid": not errors}
         answers.succeed(data, text, as_json=as_json)
         if errors:
             raise SystemExit(answers.NEGATIVE)
+
+
+def _counted(problems: list[Problem], searched: bool) -> str:
+    """How many errors there are, and how many warnings if they were searched for."""
+    errors = sum(1 for problem in problems if problem.severity == "error")
+    warnings = len(problems) - errors
+    told = f"{errors or 'no'} error{'' if errors == 1 else 's'}"
+    if not searched:
+        return told
+    return f"{told}, {warnings or 'no'} warning{'' if warnings == 1 else 's'}"
 
 
 def _shown(problem: Problem) -> dict[str, Any]:
@@ -232,7 +242,7 @@ def doc(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The service's page: about.md beside it, then fields, states, acts, who may do them."""
+    """The service's page: about.md beside it, then fields and acts: who may, what changes."""
     with failing(as_json):
         definition, source = load(file)
         about = _path(file).with_name("about.md")

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
+from ledger.crypto import Ed25519Signer
+from ledger.jwk import PrivateJwk
+from node.profiles import read_private_jwk
 from tests.integration.guide import Block, Typist, blocks, follow, missing
-from tests.integration.network import BIN, Net
+from tests.integration.network import BIN, Net, client_operation
 from tests.integration.shell import Shell
 
 pytestmark = pytest.mark.process
@@ -102,7 +105,9 @@ def pay(record: str, amount: int) -> tuple[str, ...]:
 def test_who_pays_is_not_who_confirms(town: Town) -> None:
     record = applied(town.shell)
     command = (*pay(record, 1_950), "--yes", "--profile")
-    assert town.shell.fails(4, *command, "tom")["reason"] == "NOT_AUTHORISED"
+    error = town.shell.fails(4, *command, "tom")
+    assert error["reason"] == "NOT_AUTHORISED"
+    assert error["message"].endswith(": pay is for cashier, but not the trader (tom)")
     assert town.shell.ok(*command, "carl")["state"] == "paid"
     history = town.shell.ok("record", "history", record)
     assert [version["state"] for version in history["versions"]] == ["applied", "paid"]
@@ -236,6 +241,9 @@ def test_times_and_lists_are_for_people(town: Town) -> None:
     town.shell.ok(*pay(record, 1_950), "--yes", "--profile", "carl")
     refuse = ("do", "refuse", record, "reason_code=no-papers", "--yes", "--profile")
     task = town.shell.ok(*refuse, "otto")["pending"]
+    error = town.shell.fails(4, "task", "sign", record, task, "--yes", "--profile", "carl")
+    words = ": refuse is for 2 different persons who are officer, but not the trader (tom)"
+    assert error["message"].endswith(words)
     town.shell.ok("task", "sign", record, task, "--yes", "--profile", "olga")
     data = town.shell.ok("record", "show", record)["record"]["data"]
     assert data["deciders"] == ["otto", "olga"]
@@ -302,6 +310,66 @@ def test_a_role_is_revoked(town: Town) -> None:
     shell.ok("gov", "revoke", role, "olga", "--profile", "health-agency")
     gone = shell.fails(4, "gov", "revoke", role, "olga", "--profile", "health-agency")
     assert gone["reason"] == "GRANT_UNKNOWN"
+
+
+def joined(town: Town, folder: Path) -> None:
+    """A municipality of the guide: an agency that a quorum took in, without a validator."""
+    shell, net, key = town.shell, town.net, folder / "municipality.jwk"
+    shell.ok("id", "new", key)
+    signer = read_private_jwk(key).signer()
+    assert isinstance(signer, Ed25519Signer)
+    recovery = PrivateJwk.signing(secrets.token_bytes(32)).public
+    operation = {
+        **client_operation(net.chain, "municipality", signer),
+        "kind": "agency",
+        "title_code": "municipality",
+        "recovery_key": recovery.to_json(),
+    }
+    file = folder / "agency.json"
+    file.write_text(json.dumps(operation))
+    of = ("--jti", "join-1", "--iss", "treasury")
+    for agency in ("health-agency", "land-registry", "treasury"):
+        shell.ok("approve", file, *of, "--add", "--profile", agency)
+    shell.ok("submit", file, *of[:2], "--profile", "treasury")
+    own = ("--party", "municipality", "--jwk", key)
+    genesis = ("--genesis", net.home(0) / "genesis.json")
+    shell.ok("profile", "add", "municipality", "--rpc", net.info.nodes[0].rpc, *genesis, *own)
+
+
+def test_an_organisation_without_a_validator_does_what_the_guide_says(
+    town: Town, tmp_path: Path
+) -> None:
+    shell = town.shell
+    joined(town, tmp_path)
+    as_it, root = ("--profile", "municipality"), ("--profile", "health-agency")
+    shell.ok("id", "new", tmp_path / "clerk.jwk")
+    shell.ok("id", "register", "clerk", tmp_path / "clerk.jwk", *as_it)
+    assert shell.ok("id", "get", "clerk")["party"]["agency"] == "municipality"
+    paper = tmp_path / "paper.txt"
+    paper.write_text("a paper")
+    (made,) = shell.ok("document", "register", paper, *root)["documents"]
+    shell.ok("document", "attest", made["record"], *as_it)
+    assert shell.ok("receipt", "verify", paper, *as_it)["valid"]
+    # A role in its own matters, passed on to its people; no more than that.
+    limited = ("--agency", "municipality")
+    shell.ok("gov", "grant", "market-stall.officer", "municipality", *limited, "--delegable", *root)
+    grant = ("gov", "grant", "market-stall.officer", "clerk", "--days", "9")
+    shell.ok(*grant, *limited, *as_it)
+    error = shell.fails(4, *grant, *as_it)
+    assert "market-stall.officer is granted by health-agency" in error["message"]
+    # The root of a role.
+    body = tmp_path / "root.json"
+    body.write_text('{"role": "market-stall.appeals-officer", "party": "municipality"}')
+    propose = ("gov", "propose", "root-9", "--kind", "role-root", "--body", body)
+    shell.ok(*propose, "--rationale", HEX, *root)
+    for agency in ("land-registry", "treasury"):
+        shell.ok("gov", "vote", "root-9", "--accept", "--profile", agency)
+    shell.ok("document", "register", body, *root)  # the block in which it takes effect
+    shell.ok("gov", "grant", "market-stall.appeals-officer", "clerk", *as_it)
+    # No vote.
+    for command in (("gov", "vote", "root-9", "--accept"), (*propose, "--rationale", HEX)):
+        error = shell.fails(4, *command, *as_it)
+        assert error["message"].endswith("only agencies that run a validator propose and vote")
 
 
 def test_a_proposal_without_effect_says_why(town: Town, tmp_path: Path) -> None:

@@ -7,13 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from ledger.block import header_hash
 from ledger.parameters import Parameters
 from node import client_cli, daemon_cli, testnet
 from node.provision import Ports, init_test_network
 from node.testnet import ClientInfo, Info, NodeInfo
+from tests.builders import make_genesis
+from tests.receipts import grow
 
 _runner = CliRunner()
 HERE = "127.0.0.1"
@@ -257,6 +261,33 @@ def test_a_damaged_receipt_proves_nothing_and_is_no_document(
     kept.write_bytes(content)
     error = desk.fails(1, "receipt", "verify", kept, "--genesis-hash", "0" * 64)
     assert (error["message"][:7], error["hint"]) == ("INVALID", "")
+
+
+def test_a_receipt_names_the_page_on_checkpoints_and_takes_one(desk: Desk) -> None:
+    kit = make_genesis()
+    chain = grow(kit)
+    file = desk.folder / "r.json"
+    file.write_bytes(msgspec.json.encode(chain.receipt(3, 0, anchor=6).to_json()))
+    verify = ("receipt", "verify", file, "--genesis-hash", kit.genesis.hash.hex())
+    code, shown, _ = desk.type(*verify)
+    said = shown.splitlines()[-1]
+    assert (code, said.strip()[:25]) == (0, "trust: from genesis only;")
+    page, _, section = said.rpartition(": ")[2].partition(", section ")
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    named = text[text.index(f"\n## {section}. ") : text.index(f"\n## {int(section) + 1}. ")]
+    assert "--checkpoint" in named
+    for height, pinned in ((3, "checkpoint"), (6, "checkpoint")):
+        block = f"{height}:{header_hash(chain.headers[height]).hex()}"
+        assert desk.ok(*verify, "--checkpoint", block)["pinned"] == pinned
+        assert "the block that you pinned" in desk.type(*verify, "--checkpoint", block)[1]
+    assert desk.ok(*verify)["pinned"] == "genesis"
+    wrong = header_hash(chain.headers[2]).hex()
+    assert desk.fails(1, *verify, "--checkpoint", f"3:{wrong}")["reason"] == "CHECKPOINT_MISMATCH"
+    error = desk.fails(1, *verify, "--checkpoint", f"2:{wrong}")
+    assert error["reason"] == "CHECKPOINT_NOT_COVERED"
+    for junk in ("", "3", f"3:{wrong[1:]}", f"-3:{wrong}", f"3:{wrong.upper()}", f"³:{wrong}"):
+        error = desk.fails(2, *verify, "--checkpoint", junk)
+        assert (error["reason"], "block show" in error["hint"]) == ("CHECKPOINT_INVALID", True)
 
 
 # ----- folders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from node.authoring.page import service_page
 from node.authoring.scenario import Coverage, Scenario, ScenarioFailed
 from node.authoring.source import Source, parse
 from node.authoring.stage import Stage, StageGround
-from scripts.mutants_services import SERVICES, mutants, survives
+from scripts.mutants_services import SERVICES, main, mutants, survives
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = {name: ROOT / "services" / name for name in SERVICES}
@@ -106,7 +107,7 @@ def test_the_scenario_misses_every_rule_of_the_worked_example() -> None:
     definition, _ = service("market-stall")
     script = (FOLDERS["market-stall"] / "scenario.yaml").read_text(encoding="utf-8")
     made = list(mutants(definition))
-    assert len(made) == 38
+    assert len(made) == 46
     assert [mutant.where for mutant in made if survives(mutant.definition, script)] == []
 
 
@@ -118,6 +119,23 @@ def test_a_scenario_that_is_too_short_is_noticed() -> None:
     assert alive == ["permit pay fee_complete", "permit renew fee_complete"]
 
 
+def test_a_field_that_nobody_tries_to_give_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "market-stall"
+    shutil.copytree(FOLDERS["market-stall"], folder)
+    assert main([str(folder)]) == 0
+    assert "8 of 8" in capsys.readouterr().out
+    script = folder / "scenario.yaml"
+    lines = script.read_text(encoding="utf-8").splitlines()
+    unasked = [line for line in lines if "DATA_INVALID fee" not in line]
+    script.write_text("\n".join(unasked), encoding="utf-8")
+    assert main([str(folder)]) == 1
+    shown = capsys.readouterr().out
+    assert "7 of 8" in shown
+    assert shown.splitlines()[-1] == "survives: market-stall: field: permit fee"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -126,7 +144,7 @@ def test_a_scenario_that_is_too_short_is_noticed() -> None:
         ("GUARD_FAILED fee_complete", "GUARD_FAILED other", "want refused"),
         ("{receipt: R-1}", "{receipt: R-9}", "want receipt"),
         ("timers: [lapse]", "timers: []", r"want timers \[\], got \[lapse\]"),
-        ('expires: "@365d"', 'expires: "@9d"', r"want expires 20\S+Z \(@9d\), got 20\S+Z$"),
+        ('A7, expires: "@365d"', 'A7, expires: "@9d"', r"want expires 20\S+Z \(@9d\), got 20\S+Z$"),
         ("{deciders: [otto, olga]", "{deciders: []", r"want deciders \[\], got \[otto, olga\]"),
         ("timer: close", "timer: lapse", "want timers lapse"),
         ("act: pay, on: cheese", "act: pay, on: nobody", "no record is called"),

@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 from ledger import canonical
 from ledger.registry.syntax import parse
 from node import client_cli
+from node.authoring.compiler import compile_source
+from node.authoring.page import service_page
+from node.authoring.source import parse as parse_yaml
 from node.authoring.words import expression
 from tests.services.folders import NAMES, Service
 
@@ -76,6 +79,15 @@ CHANGES = [
     ("rectify: role(officer)", "rectify: role(cashier)", "permit: rectify: was for officer, is for"
      " cashier"),
     ("amount: integer\n", "amount: {kind: integer, minimum: 1}\n", "permit: pay: input amount: "),
+    ("from: paid\n", "from: [paid, refused, lapsed]\n",
+     "permit: check: may start from more states: refused, lapsed\n"),
+    ("from: [active, lapsed]\n        to: active", "from: active\n        to: active",
+     "permit: renew: no longer starts from: lapsed\n"),
+    ("from: [active, lapsed]\n        to: active", "from: [paid, active]\n        to: active",
+     "permit: renew: may start from more states: paid\n"
+     "permit: renew: no longer starts from: lapsed\n"),
+    ("from: [active, lapsed]\n        to: active", "from: [active, lapsed]\n        to: paid",
+     "permit: renew: leads to paid, no longer to active\n"),
 ]  # fmt: skip
 
 
@@ -90,6 +102,14 @@ def test_a_change_is_told_with_what_it_was(
     shown = said("service", "diff", STALL, other)
     assert message in shown
     assert "other effects" not in shown
+    assert "leads elsewhere" not in shown
+
+
+def test_an_order_of_states_is_no_change(tmp_path: Path) -> None:
+    text = (STALL / "service.yaml").read_text(encoding="utf-8")
+    other = tmp_path / "service.yaml"
+    other.write_text(text.replace("from: [active, lapsed]", "from: [lapsed, active]"), "utf-8")
+    assert said("service", "diff", STALL, other) == "no change\n"
 
 
 def test_an_order_of_effects_is_a_change(tmp_path: Path) -> None:
@@ -117,3 +137,103 @@ def test_the_page_has_one_title_and_names_lists(tmp_path: Path) -> None:
     assert "\n### Law\n" in page
     assert "2 different persons who are officer, but not the trader" in page
     assert "appeals-officer, but not any of the deciders" in page
+
+
+SHOWN = [
+    ("create", "sets fee to `1500 + 400 * data.metres`"),
+    ("pay", "claims receipt: the given receipt; sets receipt to the given receipt"),
+    ("check", "sets officer to who acts"),
+    (
+        "grant",
+        "claims pitch: the given pitch; sets pitch to the given pitch; sets expires to 365 days "
+        "from now; sets the timer lapse for its expires",
+    ),
+    (
+        "renew",
+        "claims receipt: the given receipt; sets receipt to the given receipt; sets expires to "
+        "365 days after its expires; cancels the timer strike; sets the timer lapse for its "
+        "expires",
+    ),
+    ("strike", "releases pitch: its pitch"),
+    ("dismiss", ""),
+    ("rectify", "replaces a commitment; the one before stays in the history"),
+]
+
+
+def test_the_page_says_what_each_act_changes() -> None:
+    page = said("service", "doc", STALL)
+    rows = {line.split(" | ")[0].removeprefix("| "): line.split("|") for line in page.splitlines()}
+    assert [part.strip() for part in rows["act"]][5:7] == ["what must hold", "what it changes"]
+    for act, changed in SHOWN:
+        assert rows[act][6].strip() == changed, act
+    assert "What a record claims, no other can claim until it is released." in page
+
+
+EVERY = [
+    (
+        "push: {field: deciders, value: me}",
+        "adds who acts to deciders",
+    ),
+    ("pull: {field: deciders, value: data.officer}", "takes its officer from deciders"),
+    ("set: {field: officer, value: null}", "takes officer away"),
+    ("set: {field: deciders, value: '[]'}", "sets deciders to an empty list"),
+    ("set: {field: deciders, value: signers}", "sets deciders to who signed"),
+    ("lock: {record: input.other, name: sale}", "locks the given other (sale)"),
+    ("unlock: {record: input.other, name: sale}", "unlocks the given other (sale)"),
+    (
+        "mint: {unit: money, account: account('free'), amount: 5}",
+        "makes 5 of money on its account free",
+    ),
+    (
+        "burn: {unit: money, account: account(data.trader), amount: data.fee}",
+        "destroys its fee of money on its account (its trader)",
+    ),
+    (
+        "move: {unit: money, from: \"account_of(input.other, 'a')\", "
+        "to: \"party_account(data.trader, 'b')\", amount: 1}",
+        "moves 1 of money from account a of the given other to account b of its trader",
+    ),
+    ("create: {type: note, data: {about: id}}", "creates a note (about: this record)"),
+    ("fire: {record: input.other, transition: seen}", "does seen on the given other"),
+    (
+        "fire: {record: input.other, transition: seen, input: {by: me}}",
+        "does seen on the given other (by: who acts)",
+    ),
+    (
+        "if: {when: data.metres > 1 || false, then: [{cancel: {name: close}}, "
+        "{set: {field: officer, value: me}}]}",
+        "if `data.metres > 1 \\|\\| false`: cancels the timer close, sets officer to who acts",
+    ),
+]
+
+
+@pytest.mark.parametrize(("effect", "changed"), EVERY)
+def test_every_kind_of_effect_has_words(effect: str, changed: str) -> None:
+    text = (STALL / "service.yaml").read_text(encoding="utf-8")
+    text = text.replace("types:\n", "units: {money: {types: [permit]}}\ntypes:\n", 1)
+    written = "- set: {field: officer, value: me}\n"
+    assert written in text
+    definition, problems = compile_source(source := parse_yaml(
+        text.replace(written, f"- {effect}\n", 1)
+        .replace("        from: paid\n        to: checked\n", "        from: paid\n"
+                 "        to: checked\n        input:\n"
+                 "          other: {kind: record, types: [market-stall-permit]}\n", 1)
+        + NOTE
+    ))  # fmt: skip
+    assert definition is not None, problems
+    page = service_page(definition, source.value)
+    (row,) = (line for line in page.splitlines() if line.startswith("| check |"))
+    assert f" | {changed} | " in row
+
+
+NOTE = """\
+  note:
+    fields:
+      about: {kind: record, types: [market-stall-permit]}
+    states: [made]
+    final: [made]
+    transitions:
+      create:
+        to: made
+        internal: true
+"""
