@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,19 @@ from ledger.state import Draft, State
 from ledger.system_state import evidence_key, open_epoch
 from ledger.transaction import Inadmissible, Transaction
 from ledger.validators import ValidatorSet
+
+DEFECT: Final = "INTERNAL_ERROR"
+DEFECTS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a mistake in the rules raises. It is the same on every validator, so it refuses what met it,
+at the highest price; else one transaction would stop all of them, and a timer would for ever. What
+depends on the machine (memory, recursion, the store) still stops the node."""
 
 
 class BlockInvalid(ValueError):
@@ -203,7 +216,11 @@ class Executor:
         results: list[dict[str, Any]] = []
         refusal: Refusal | None = None
         for operation in admitted.operations:
-            outcome = operation.apply(operation.fields, context)
+            try:
+                outcome = operation.apply(operation.fields, context)
+            except DEFECTS:
+                outcome = Refusal(DEFECT)
+                context.expression_cost = run.parameters.expression_cost_max
             if isinstance(outcome, Refusal):
                 refusal = outcome
                 break
@@ -253,7 +270,10 @@ class Executor:
                 timer=f"{record}#{name}",
             )
             run.draft.savepoint()
-            reason, result = timers.fire(act, at, record, name)
+            try:
+                reason, result = timers.fire(act, at, record, name)
+            except DEFECTS:
+                reason, result, act.meter.left = DEFECT, {}, 0
             effects = rules.effects_max - max(act.effects_left, 0)
             spent = parameters.cost(rules.expression_cost_max - act.meter.rest, effects, 1)
             if run.cost + spent > rules.timers_cost_max:

@@ -24,6 +24,7 @@ class Counts:
     blocks_caught_up: int = 0
     transactions_committed: int = 0
     transactions_refused: int = 0
+    defects: int = 0
     view_changes: int = 0
     accusations: dict[str, int] = field(default_factory=dict)
     admitted: int = 0
@@ -192,6 +193,7 @@ class Metrics:
             ("sync_blocks_applied", "Blocks taken from peers.", counts.blocks_caught_up),
             ("consensus_txs_committed", "Committed transactions.", counts.transactions_committed),
             ("consensus_txs_refused", "Refused transactions.", counts.transactions_refused),
+            ("consensus_defects", "Acts and timers on which the rules failed.", counts.defects),
             ("consensus_view_changes", "Views entered above 0.", counts.view_changes),
             ("mempool_txs_admitted", "Transactions admitted here.", counts.admitted),
             ("crypto_verifications", "Ed25519 signatures verified.", now.verifications),

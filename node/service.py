@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import structlog
 
 from consensus.events import Now
+from ledger import canonical
+from ledger.executor import DEFECT
 from ledger.ids import TxId
 from node.chain import Chain
 from node.config import Config
@@ -23,6 +27,8 @@ from p2p.stats import PeerStatus
 from p2p.transport import Transport
 
 SOFTWARE = "muniment 0.1.0"
+_DEFECT: Final = DEFECT.encode("ascii")
+"""A result may hold the same text: the entry's reason decides."""
 SYNCING_BEHIND = 2
 """Blocks behind from which a node counts as syncing."""
 SUBMITTED_MAX = 50_000
@@ -106,15 +112,39 @@ class NodeService:
         elif isinstance(output, Stop):
             self._log.error("safety stop", reason=output.reason, detail=output.detail)
 
+    def _count(self, entries: Sequence[bytes], transactions: int) -> int:
+        """What became of a block's transactions; how many were refused."""
+        refused = sum(
+            b'"status":"refused"' in entry and b'"kind":"tx"' in entry for entry in entries
+        )
+        self.counts.transactions_refused += refused
+        self.counts.transactions_committed += transactions - refused
+        for entry in entries:
+            if _DEFECT in entry:
+                self._report_defect(canonical.decode(entry))
+        return refused
+
+    def _report_defect(self, entry: dict[str, Any]) -> None:
+        """An operation or timer that the rules failed on: everybody refused it, somebody must mend
+        the rules."""
+        if entry.get("reason") != DEFECT:
+            return
+        self.counts.defects += 1
+        self._log.error(
+            "the rules failed on this: please report it",
+            height=entry["height"],
+            tx=entry.get("tx", ""),
+            record=entry.get("record", ""),
+            timer=entry.get("name", ""),
+        )
+
     def _committed(self, block: BlockCommitted) -> None:
         counts, header = self.counts, block.header
         if block.local:
             counts.blocks_committed += 1
         else:
             counts.blocks_caught_up += 1
-        refused = sum(1 for entry in block.entries if b'"status":"refused"' in entry)
-        counts.transactions_refused += refused
-        counts.transactions_committed += len(block.ids) - refused
+        refused = self._count(block.entries, len(block.ids))
         self.metrics.block_interval.observe(max(0, header.time_ms - self._last_block_ms) / 1000)
         self._last_block_ms = header.time_ms
         members = self.chain.sets.get(self.chain.epoch, self.chain.validators).members

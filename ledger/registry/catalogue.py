@@ -9,14 +9,16 @@ import msgspec
 
 from ledger import canonical
 from ledger.registry.definition import Aggregate, Definition, Type, loaded
+from ledger.registry.evaluate import Programs
 from ledger.registry.fields import Field, ListField
 from ledger.registry.meter import Meter
 from ledger.state import Draft, Reader
 
 ACTIVE = "active"
 SUSPENDED = "suspended"
-LOADED_MAX: Final = 64
-"""Definitions kept in their loaded form."""
+LOADED_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of definitions that are kept in their loaded form, as canonical JSON; in memory ten times that.
+Loading is not paid for, since it depends on what is kept: this is more than blocks use in turn."""
 DEFINITION_BYTES_PER_UNIT: Final = 64
 """Of a definition that is searched for a role, for one unit of cost."""
 
@@ -59,6 +61,8 @@ class Loaded:
         self.definition = definition
         self.name = f"{definition.service}@{definition.version}"
         """What the `def` of a record says that was made by it."""
+        self.programs: Programs = {}
+        """Its expressions as functions, once they were run."""
         self.by_record_type = {
             definition.record_type(name): kind for name, kind in definition.types.items()
         }
@@ -82,7 +86,38 @@ class Loaded:
         return f"{self.definition.service}.{name}"
 
 
-_loaded_by_hash: Final[dict[str, Loaded]] = {}
+class LoadedDefinitions:
+    """By hash, in two generations: when the younger one is full it becomes the older one, and what
+    was old is forgotten. What is asked for again moves up."""
+
+    __slots__ = ("_bytes", "_older", "_younger")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._younger: dict[str, tuple[Loaded, int]] = {}
+        self._older: dict[str, tuple[Loaded, int]] = {}
+        self._bytes = 0
+        """Of the younger generation."""
+
+    def find(self, state: Reader, definition_hash: str) -> Loaded:
+        """A definition of the state. Its hash says what it is, so it need not be read twice."""
+        known = self._younger.get(definition_hash) or self._older.pop(definition_hash, None)
+        if known is None:
+            data = state.get(definition_key(definition_hash))
+            assert data is not None, definition_hash
+            known = Loaded(loaded(data)), len(data)
+        if definition_hash not in self._younger:
+            self._bytes += known[1]
+            if self._bytes > LOADED_BYTES_MAX // 2:
+                self._older, self._younger, self._bytes = self._younger, {}, known[1]
+            self._younger[definition_hash] = known
+        return known[0]
+
+
+LOADED: Final = LoadedDefinitions()
 _service_decoder = msgspec.json.Decoder(Service)
 _type_decoder = msgspec.json.Decoder(str)
 
@@ -129,7 +164,7 @@ def find_version(state: Reader, service: str, version: int) -> tuple[Loaded, Ver
     """The definition by which records of a version act, forced migrations followed."""
     value = state.get(service_key(service))
     row = None if value is None else _acting_version(value, version)
-    return None if row is None else (_find_loaded(state, row.hash), row)
+    return None if row is None else (LOADED.find(state, row.hash), row)
 
 
 @lru_cache(maxsize=256)
@@ -137,18 +172,6 @@ def _acting_version(value: bytes, version: int) -> Version | None:
     """The version of a service's row by which the records of a version act."""
     found = _service(value)
     return found.versions.get(str(found.acting(version)))
-
-
-def _find_loaded(state: Reader, definition_hash: str) -> Loaded:
-    """A definition of the state. Its hash says what it is, so it need not be read twice."""
-    known = _loaded_by_hash.get(definition_hash)
-    if known is None:
-        data = state.get(definition_key(definition_hash))
-        assert data is not None, definition_hash
-        if len(_loaded_by_hash) >= LOADED_MAX:
-            _loaded_by_hash.clear()
-        known = _loaded_by_hash[definition_hash] = Loaded(loaded(data))
-    return known
 
 
 def activation_problem(state: Reader, definition: Definition) -> str:
@@ -210,7 +233,7 @@ def role_problem(state: Reader, name: str, role: str, meter: Meter) -> str:
         data = state.get(definition_key(definition_hash))
         assert data is not None, (name, version)
         meter.spend(len(data) // DEFINITION_BYTES_PER_UNIT)
-        if role in _find_loaded(state, definition_hash).definition.roles:
+        if role in LOADED.find(state, definition_hash).definition.roles:
             return ""
     return "ROLE_UNKNOWN"
 

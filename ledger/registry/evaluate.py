@@ -3,9 +3,9 @@
 Integers, strings, booleans, null, lists and maps; no floats, no loops. Every node costs, and what
 reads the state costs more. A failure is a refusal with a stable reason.
 
-A tree becomes nested functions once and is run many times. A node pays before it does anything;
-nodes between which nothing can fail pay together, so that each refusal comes with the reason, and
-at the price, that node by node it would have.
+A tree becomes nested functions when it is first run, and is run many times. A node pays before it
+does anything; nodes between which nothing can fail pay together, so that each refusal comes with
+the reason, and at the price, that node by node it would have.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from typing import Any, Final, TypeAlias
 from ledger.registry.meter import Meter, Value, weigh
 from ledger.registry.operators import OPERATORS, as_integer, bounded, type_error
 
-_TREES_MAX: Final = 32_768
-"""Trees kept as functions: those of as many definitions as are kept loaded."""
-
 Functions: TypeAlias = Mapping[str, tuple[int, Callable[..., Value]]]
 """Name -> (cost, implementation). The implementation takes the scope's view before the arguments,
 checks them, and raises ExpressionRefused."""
@@ -27,7 +24,7 @@ checks them, and raises ExpressionRefused."""
 class Scope:
     """Variables and functions that an expression sees."""
 
-    __slots__ = ("functions", "meter", "variables", "view")
+    __slots__ = ("functions", "meter", "programs", "variables", "view")
 
     def __init__(
         self,
@@ -35,12 +32,15 @@ class Scope:
         functions: Functions,
         meter: Meter,
         view: Any = None,
+        programs: Programs | None = None,
     ) -> None:
-        """`view` is what the functions read."""
+        """`view` is what the functions read. `programs`: what trees became, kept by whoever keeps
+        the trees."""
         self.variables = variables
         self.functions = functions
         self.meter = meter
         self.view = view
+        self.programs: Programs = {} if programs is None else programs
 
 
 _Run: TypeAlias = Callable[[Scope], Value]
@@ -48,18 +48,17 @@ _Node: TypeAlias = tuple[int, _Run]
 """What must be paid before the node runs (itself, and those below that run before anything can
 fail), and what it does then."""
 
-_known: Final[dict[int, tuple[list[Any], int, _Run]]] = {}
-"""By identity of a tree, which is kept with it: no other tree can have that identity then."""
+Programs: TypeAlias = dict[int, tuple[list[Any], int, _Run]]
+"""Trees as functions, by identity of a tree, which is kept with them: no other tree can have that
+identity then."""
 
 
 def evaluate(tree: list[Any], scope: Scope) -> Value:
     """The value of a compiled tree of checked shape, which nobody changes. Raises ExpressionRefused
     with EXPRESSION_TYPE, EXPRESSION_OVERFLOW or EXPRESSION_COST."""
-    known = _known.get(id(tree))
+    known = scope.programs.get(id(tree))
     if known is None:
-        if len(_known) >= _TREES_MAX:
-            _known.clear()
-        known = _known[id(tree)] = (tree, *_node(tree))
+        known = scope.programs[id(tree)] = (tree, *_node(tree))
     _, cost, run = known
     meter = scope.meter
     meter.left -= cost  # as `spend`, without a call
@@ -83,6 +82,25 @@ def _node(tree: list[Any]) -> _Node:
     """A tree as a function."""
     make = _NODES.get(tree[0])
     return _binary(tree) if make is None else make(tree)
+
+
+class _Later:
+    """A branch that may never run: it becomes functions when it first does, since until then
+    nobody has paid for its nodes."""
+
+    __slots__ = ("_node", "_tree")
+
+    def __init__(self, tree: list[Any]) -> None:
+        self._tree = tree
+        self._node: _Node | None = None
+
+    def run(self, scope: Scope) -> Value:
+        """Pay for the branch, and run it."""
+        if self._node is None:
+            self._node = _node(self._tree)
+        cost, run = self._node
+        scope.meter.spend(cost)
+        return run(scope)
 
 
 def _is_constant(tree: list[Any]) -> bool:
@@ -221,38 +239,30 @@ def _negative(tree: list[Any]) -> _Node:
 
 def _and(tree: list[Any]) -> _Node:
     cost, left = _node(tree[1])
-    further, right = _node(tree[2])
+    right = _Later(tree[2])
 
     def run(scope: Scope) -> Value:
-        if not _as_truth(left(scope)):
-            return False
-        scope.meter.spend(further)
-        return _as_truth(right(scope))
+        return _as_truth(left(scope)) and _as_truth(right.run(scope))
 
     return 1 + cost, run
 
 
 def _or(tree: list[Any]) -> _Node:
     cost, left = _node(tree[1])
-    further, right = _node(tree[2])
+    right = _Later(tree[2])
 
     def run(scope: Scope) -> Value:
-        if _as_truth(left(scope)):
-            return True
-        scope.meter.spend(further)
-        return _as_truth(right(scope))
+        return _as_truth(left(scope)) or _as_truth(right.run(scope))
 
     return 1 + cost, run
 
 
 def _if(tree: list[Any]) -> _Node:
     cost, condition = _node(tree[1])
-    ways = _node(tree[3]), _node(tree[2])
+    then, otherwise = _Later(tree[2]), _Later(tree[3])
 
     def run(scope: Scope) -> Value:
-        further, way = ways[_as_truth(condition(scope))]
-        scope.meter.spend(further)
-        return way(scope)
+        return (then if _as_truth(condition(scope)) else otherwise).run(scope)
 
     return 1 + cost, run
 

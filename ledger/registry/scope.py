@@ -87,7 +87,7 @@ class View:
             "id": self._record,
             "state": state,
         }
-        return Scope(variables, _FUNCTIONS, self._meter, self)
+        return Scope(variables, _FUNCTIONS, self._meter, self, self._loaded.programs)
 
     def _value(self, record: Value) -> dict[str, Any] | None:
         """A record, paid for by its size."""
@@ -134,13 +134,18 @@ class View:
 
     def locked(self, record: Value) -> bool:
         """Whether a record is locked by any other."""
+        return bool(self._locks(record))
+
+    def _locks(self, record: Value) -> dict[str, str]:
+        """Locks of a record; of none, and of the document module's, which nothing locks, none."""
         value = self._value(record)
-        return value is not None and bool(value["locks"])
+        locks: dict[str, str] = {} if value is None else value.get("locks", {})
+        return locks
 
     def lock_is(self, record: Value, name: Value) -> bool:
         """Whether this record holds the lock of this name on another."""
-        value = self._value(record)
-        return value is not None and value["locks"].get(_text(name)) == self._record
+        locks = self._locks(record)
+        return bool(locks) and locks.get(_text(name)) == self._record
 
     def claimed(self, namespace: Value, *parts: Value) -> bool:
         """Whether a claim is taken."""

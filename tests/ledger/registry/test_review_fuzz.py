@@ -212,7 +212,7 @@ class Life:
 
 def _forget() -> None:
     """As a node that has just started."""
-    catalogue._loaded_by_hash.clear()
+    catalogue.LOADED.clear()
     for cache in (catalogue._acting_version, pattern.compiled):
         cache.cache_clear()
 
