@@ -7,6 +7,7 @@ import typer
 from node import answers
 from node.commands import (
     approval,
+    balance,
     chain,
     commitment,
     document,
@@ -40,6 +41,7 @@ app.add_typer(governance.app, name="gov")
 app.command("do")(doing.do)
 app.add_typer(task.app, name="task")
 app.add_typer(record.app, name="record")
+app.add_typer(balance.app, name="balance")
 app.command("commit")(commitment.commit)
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(chain.proof_app, name="proof")

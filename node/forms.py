@@ -13,6 +13,7 @@ _ADDRESS: Final = "host:port, the port from 1 to 65535"
 _PENDING: Final = "16 hex digits, as `muniment task list` shows them"
 _PROPOSAL: Final = "1 to 64 of A-Za-z0-9._-"
 _OF_SERVICE: Final = "SERVICE.NAME"
+ACCOUNT: Final = "RECORD#NAME, RECORD being a record's id, or party:PARTY#NAME"
 WORDS: Final = {
     "[0-9a-f]{64}": "64 lower-case hex digits",
     "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?": _CODE,
@@ -29,7 +30,7 @@ WORDS: Final = {
     r"[a-z0-9-]{1,31}\.[a-z0-9-]{1,64}": _OF_SERVICE,
     r"[a-z0-9-]{1,64}\.[a-z0-9-]{1,64}": _OF_SERVICE,
     "[ -~]+": "printable ASCII",
-    "[ -~]{1,192}": "an account: RECORD#NAME or party:PARTY#NAME",
+    "[!-~]{1,128}#[!-~]{1,64}": ACCOUNT,
     "[A-Za-z0-9_-]+": "base64url without padding",
     "[A-Za-z0-9_-]{43}": "32 bytes in base64url, 43 characters",
     "[A-Za-z0-9_-]{86}": "64 bytes in base64url, 86 characters",

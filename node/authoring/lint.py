@@ -15,6 +15,7 @@ from ledger.registry import fields
 from ledger.registry.check import trees_of
 from ledger.registry.definition import (
     CREATE,
+    ClaimEffect,
     Definition,
     FireEffect,
     PullEffect,
@@ -102,6 +103,8 @@ class _Linter:
                         yield from ((at, message, "error") for message in found[1])
                     if isinstance(effect, FireEffect):
                         yield from self._fires(at, effect)
+                    if isinstance(effect, ClaimEffect):
+                        yield from _claims(at, effect, kind, given)
                 yield from self._inputs(where, transition)
 
     def _roles(self) -> Iterator[_Found]:
@@ -239,6 +242,23 @@ class _Linter:
         if node[0] == "has":
             return "boolean"
         return _KINDS.get(type(known[name]), "text")
+
+
+def _claims(
+    path: tuple[str, ...], effect: ClaimEffect, kind: Type, given: dict[str, fields.Field]
+) -> Iterator[_Found]:
+    """Claims that never collide: a commitment has another salt each time."""
+    for tree in effect.key:
+        if tree[0] != "get" or tree[1][0] != "var":
+            continue
+        owner, name = tree[1][1], tree[2]
+        field = {"data": kind.fields, "input": given}.get(owner, {}).get(name)
+        if isinstance(field, fields.CommitmentField):
+            message = (
+                f"{owner}.{name} is a commitment, made with a salt: the same thing gives another "
+                "one each time, so this claim is never taken; claim a `hash` that is keyed"
+            )
+            yield path, message, "warning"
 
 
 _VARIABLES: Final = {

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ledger.ids import INTEGER_MAX
 from ledger.registry.definition import (
     ClaimEffect,
     Definition,
@@ -14,8 +15,16 @@ from ledger.registry.definition import (
     Type,
     effects_of,
 )
+from ledger.registry.fields import (
+    ChoiceField,
+    Field,
+    IntegerField,
+    ListField,
+    RecordField,
+    StringField,
+)
 from node.authoring.consequences import UNIVERSAL, consequences
-from node.authoring.words import who
+from node.authoring.words import code, who
 
 _FENCE: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _TOP: Final = re.compile(r"^# ", re.MULTILINE)
@@ -82,7 +91,7 @@ def _below(about: str) -> str:
 def _fields(kind: Type, written: dict[str, Any]) -> list[str]:
     lines = ["| field | kind | |", "|---|---|---|"]
     for name, field in kind.fields.items():
-        form = str(type(field).__struct_config__.tag)
+        form = _form(field)
         notes = [] if field.required else ["optional"]
         if field.origin == "effect":
             notes.append("set by the acts")
@@ -95,11 +104,32 @@ def _fields(kind: Type, written: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _form(field: Field) -> str:
+    """A field's kind, with what limits its values."""
+    kind = str(type(field).__struct_config__.tag)
+    if isinstance(field, IntegerField):
+        if field.maximum == INTEGER_MAX:
+            return f"{kind}, {field.minimum} or more" if field.minimum > -INTEGER_MAX else kind
+        return f"{kind}, {field.minimum} to {field.maximum}"
+    if isinstance(field, StringField):
+        pattern = field.pattern.replace("|", "\\|")
+        return f"{kind} of the form `{pattern}`, at most {field.max} characters"
+    if isinstance(field, ChoiceField):
+        return f"{kind} of {', '.join(field.of)}"
+    if isinstance(field, RecordField):
+        return f"{kind} of type {' or '.join(field.types)}"
+    if isinstance(field, ListField):
+        return f"{kind} of at most {field.max}, each {_form(field.items)}"
+    return kind
+
+
 def _row(act: str, transition: Transition, told: str) -> str:
     acting = "when its time comes" if transition.auto else who(transition.by)
     if transition.internal:
         acting = "another record's act"
-    guards = ", ".join(name.replace("_", " ") for name, _ in transition.guards)
+    guards = "; ".join(
+        f"{name.replace('_', ' ')}: {code(tree)}" for name, tree in transition.guards
+    )
     source = ", ".join(transition.source)
     changed = consequences(transition.effects)
     return f"| {act} | {source} | {transition.to} | {acting} | {guards} | {changed} | {told} |"

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ledger.crypto import sha256
+from ledger.registry.definition import Definition
 from node.authoring.refusals import came, comes_so, is_refused_so, named_by, said_of
 from node.authoring.script import check_script, seconds
 from node.authoring.source import Problem, Source
+from node.authoring.sums import check_sums
 from node.shown import moment, written
 
 NEAR_SECONDS = 5
@@ -42,6 +44,13 @@ class ScenarioMalformed(ScenarioFailed):
     def text(self, file: str) -> str:
         """A line for each problem."""
         return "\n".join(problem.text(file) for problem in self.problems)
+
+
+def check_scenario(source: Source, definition: Definition) -> None:
+    """Raises ScenarioMalformed when the file is no scenario, or none of this service."""
+    problems = check_script(source) or check_sums(source, definition)
+    if problems:
+        raise ScenarioMalformed(problems)
 
 
 class Ground(Protocol):

@@ -17,6 +17,9 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PRINTABLE: Final = re.compile(r"[ -~]{1,192}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _REFUSAL: Final = re.compile(r"[A-Z_]{1,64}( [ -~]{1,192})?", re.ASCII)
+_ACCOUNT: Final = re.compile(
+    r"[a-z0-9-]{1,64} (?:party:([^#]+)#|(?!party:))[!-\"$-~]{1,64}", re.ASCII
+)
 _QUOTE: Final = "; a word like no, on or 12 stands in quotation marks"
 _DO: Final = "want exactly one of create, act, approve, revoke, advance, expect"
 
@@ -231,9 +234,21 @@ class _Checker:
                 self._say((*path, key), "want the name of a record")
             else:
                 self._part((*path, key), value, keys[key])
+        if isinstance(step.get("balance"), dict):
+            for text in step["balance"]:
+                self._account((*path, "balance", text), text)
         for key in ("as", "party"):
             if key in keys:
                 self._known((*path, key), step.get(key))
+
+    def _account(self, path: tuple[str, ...], text: str) -> None:
+        """A unit and an account, of the record that is expected or of a party."""
+        found = _ACCOUNT.fullmatch(text)
+        if found is None:
+            wanted = "want a unit and an account: `money available` for one of this record"
+            self._say(path, f"{wanted}, `money party:tom#paid` for one of a party")
+        else:
+            self._known(path, found[1])
 
     def _part(
         self, path: tuple[str, ...], value: Any, rule: Callable[[Any], str] | tuple[Any, str]

@@ -22,7 +22,7 @@ from node.commands.types import (
     owner_of,
     unknown_type,
 )
-from node.commands.values import OnChain, check, check_names, shown, typed
+from node.commands.values import OnChain, check, check_names, shown, typed, wanted
 
 ValuesArgument = Annotated[list[str] | None, typer.Argument(help="field=value …")]
 YesOption = Annotated[
@@ -43,24 +43,43 @@ def _values(items: list[str] | None) -> dict[str, str]:
 def _complete(form: dict[str, Field], texts: dict[str, str], client: Client) -> dict[str, Any]:
     """Given values, typed and checked; what is missing is asked for on a terminal.
     Raises CommandError: nothing is signed that is not of its kind."""
-    values: dict[str, Any] = {}
-    missing: list[str] = []
-    for name, field in form.items():
-        if name in texts:
-            values[name] = typed(field, texts[name], name)
-        elif field.required:
-            kind = str(field.__struct_config__.tag)
-            if sys.stdin.isatty() and sys.stderr.isatty():
-                sys.stderr.write(f"{name} ({kind}): ")
-                sys.stderr.flush()
-                values[name] = typed(field, sys.stdin.readline().rstrip("\n"), name)
-            else:
-                missing.append(f"{name} ({kind})")
-    if missing:
-        detail = f"missing: {', '.join(missing)}"
+    lookup = OnChain(client)
+    values = {name: typed(form[name], text, name) for name, text in texts.items()}
+    missing = {name: f for name, f in form.items() if f.required and name not in texts}
+    if missing and not _on_terminal():
+        named = ", ".join(f"{n} ({f.__struct_config__.tag})" for n, f in missing.items())
+        detail = f"missing: {named}"
         raise CommandError(answers.USAGE, "FIELDS_MISSING", detail, "give them as field=value")
-    check(form, values, OnChain(client))
-    return values
+    check(form, values, lookup)
+    for name, field in missing.items():
+        values[name] = _asked(name, field, lookup)
+    return {name: values[name] for name in form if name in values}
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked(name: str, field: Field, lookup: OnChain) -> Any:
+    """A value that somebody types, asked for again until it is of its field's kind.
+
+    Raises CommandError when the terminal ends."""
+    while True:
+        sys.stderr.write(f"{name}, {wanted(field)}: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            detail = f"no answer for {name}; nothing was signed"
+            raise CommandError(answers.USAGE, "FIELDS_MISSING", detail, "give it as field=value")
+        try:
+            value = typed(field, line.strip(), name)
+            check({name: field}, {name: value}, lookup)
+        except CommandError as error:
+            if error.reason != "VALUE":
+                raise
+            answers.progress("\n".join(part for part in (error.message, error.hint) if part))
+        else:
+            return value
 
 
 def confirm(text: str, yes: bool) -> None:
@@ -68,7 +87,7 @@ def confirm(text: str, yes: bool) -> None:
     answers.progress(text)
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _on_terminal():
         raise CommandError(
             answers.USAGE, "NOT_CONFIRMED", "no terminal to ask on; nothing was signed", "add --yes"
         )

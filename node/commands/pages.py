@@ -18,6 +18,8 @@ ITEMS_MAX: Final = 1_000
 SECONDS_MAX: Final = 60.0
 """A page may hold nothing and have a next one; a list ends here even so."""
 _CURSOR = re.compile("[0-9]{1,16}:[!-~]{1,239}", re.ASCII)
+PLACE: Final = re.compile("[0-9a-f]{24}", re.ASCII)
+"""Cursor of a statement of account, whose items never move."""
 
 LimitOption = Annotated[int, typer.Option(min=1, max=100_000, help="Most items to show.")]
 CursorOption = Annotated[
@@ -32,13 +34,15 @@ def follow(
     limit: int = ITEMS_MAX,
     cursor: str | None = None,
     member: str = "items",
+    form: re.Pattern[str] = _CURSOR,
 ) -> dict[str, Any]:
     """A list's pages as one answer; `next_cursor` is null when it came to its end.
 
     `began` is where the first page stood, `at` where the last one did, and `moved` whether any page
-    stood elsewhere than the first. Raises CommandError.
+    stood elsewhere than the first. `form` is what a cursor of this list looks like.
+    Raises CommandError.
     """
-    if cursor is not None and _CURSOR.fullmatch(cursor) is None:
+    if cursor is not None and form.fullmatch(cursor) is None:
         detail = f"--cursor {cursor!r}: want the next_cursor of an earlier list"
         hint = "leave --cursor away to begin at the first item"
         raise CommandError(answers.USAGE, "CURSOR_INVALID", detail, hint)
@@ -49,10 +53,11 @@ def follow(
         asked = {**params, "limit": min(PAGE, limit - len(items))}
         answer = client.call(method, asked if cursor is None else {**asked, "cursor": cursor})
         items += answer[member]
-        moved = moved or answer["moved"]
+        moved = moved or answer.get("moved", False)
         cursor = answer["next_cursor"]
         if cursor is None or len(items) >= limit or time.monotonic() >= deadline:
-            return {**answer, member: items, "moved": moved}
+            whole = {**answer, member: items}
+            return {**whole, "moved": moved} if "moved" in answer else whole
 
 
 def told(lines: list[str], answer: dict[str, Any], nothing: str) -> str:

@@ -19,7 +19,13 @@ from node.authoring.compiler import compile_source
 from node.authoring.drawing import machine_svg
 from node.authoring.lint import lint as run_linter
 from node.authoring.page import service_page
-from node.authoring.scenario import Coverage, Scenario, ScenarioFailed, ScenarioMalformed
+from node.authoring.scenario import (
+    Coverage,
+    Scenario,
+    ScenarioFailed,
+    ScenarioMalformed,
+    check_scenario,
+)
 from node.authoring.source import Problem, Source, SourceError, parse
 from node.authoring.stage import Stage, StageGround
 from node.authoring.template import TEMPLATE
@@ -137,10 +143,12 @@ def _shown(problem: Problem) -> dict[str, Any]:
 
 def _played(definition: Definition, script: Path) -> Coverage:
     """Run a scenario on a chain in memory. Raises CommandError when it does not come out."""
-    played = Scenario(_source(script, "SCENARIO_INVALID"), definition.service, definition.version)
+    source = _source(script, "SCENARIO_INVALID")
+    played = Scenario(source, definition.service, definition.version)
     stage = Stage()
     stage.activate(definition)
     try:
+        check_scenario(source, definition)
         return played.run(StageGround(stage))
     except ScenarioFailed as failed:
         reason = "SCENARIO_FAILED"

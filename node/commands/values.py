@@ -120,7 +120,7 @@ def wanted(field: Field) -> str:
 
 _PLAIN: dict[type, str] = {
     fields.BooleanField: "yes or no",
-    fields.HashField: "the SHA-256 of something public, 64 lower-case hex digits",
+    fields.HashField: "the SHA-256 of something public or a keyed hash, 64 lower-case hex digits",
     fields.CommitmentField: "a commitment, 64 lower-case hex digits",
     fields.PartyField: "a party that the ledger knows",
 }
@@ -132,7 +132,10 @@ def _hint(field: Field) -> str:
     if isinstance(inner, fields.CommitmentField):
         return "a commitment is 64 hex digits: muniment commit FILE"
     if isinstance(inner, fields.HashField):
-        return "a hash is 64 hex digits: sha256sum FILE"
+        return (
+            "a hash is 64 hex digits: sha256sum FILE of a public file; a number that only the "
+            "agencies may know wants a keyed hash: muniment commit --keyed SECRET FILE"
+        )
     if isinstance(inner, fields.PartyField):
         return "look it up: muniment id get PARTY"
     if isinstance(inner, fields.RecordField):

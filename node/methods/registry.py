@@ -8,9 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ledger.ids import PARTY_ID, RECORD_ID
 from ledger.registry import balances, pending, tasks
+from ledger.registry.catalogue import find_service, find_version
 from ledger.registry.pending import Pending
-from node.jsonrpc import NOT_FOUND, Method, RpcError
+from ledger.state import Reader
+from node.forms import ACCOUNT
+from node.jsonrpc import NOT_FOUND, PARAMS_INVALID, Method, RpcError
 from node.methods.parameters import Cursor, HeightNumber, Limit, Page, Params, at
 from node.service import NodeService
 
@@ -19,7 +23,7 @@ class ByAccount(Params, frozen=True):
     """A unit (`<service>.<unit>`) and an account (`<record id>#<name>`, `party:<id>#<name>`)."""
 
     unit: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}\.[a-z0-9-]{1,64}$")]
-    account: Annotated[str, msgspec.Meta(pattern="^[ -~]{1,192}$")]
+    account: Annotated[str, msgspec.Meta(pattern="^[!-~]{1,128}#[!-~]{1,64}$")]
 
 
 class StatementOf(ByAccount, frozen=True):
@@ -52,6 +56,7 @@ class Deadlines(Params, frozen=True):
     cursor: Cursor | None = None
 
 
+_ACCOUNT = re.compile(f"(?:{RECORD_ID.pattern}|party:{PARTY_ID.pattern})#[!-~]{{1,64}}", re.ASCII)
 _TASK = re.compile("[a-z0-9-]{1,64}/[0-9a-f]{32}/[0-9a-f]{16}", re.ASCII)
 _DEADLINE = re.compile("([0-9]{1,16})/([a-z0-9-]{1,64}/[0-9a-f]{32})/([a-z][a-z0-9_]{0,31})")
 
@@ -72,8 +77,19 @@ class _Registry:
     def __init__(self, service: NodeService) -> None:
         self._service = service
 
+    def _check(self, params: ByAccount) -> None:
+        """A mistyped unit or account would hold 0 like one that nobody used. Raises RpcError."""
+        state = self._service.chain.state
+        _check_unit(state, params.unit)
+        if _ACCOUNT.fullmatch(params.account) is None:
+            # An expression may have put an account of its own form together: that one is told.
+            store = self._service.machine.store
+            if next(balances.statement(store, params.unit, params.account), None) is None:
+                raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", f"account: want {ACCOUNT}")
+
     async def balance(self, params: ByAccount) -> dict[str, Any]:
         """The amount, and the unit's supply; provable as state key `balance/<unit>/<account>`."""
+        self._check(params)
         state = self._service.chain.state
         supply = balances.supply(state, params.unit)
         return {
@@ -86,6 +102,7 @@ class _Registry:
 
     async def statement(self, params: StatementOf) -> dict[str, Any]:
         """Newest first; the deltas of all pages add up to the amount of `balance_get`."""
+        self._check(params)
         items: list[dict[str, Any]] = []
         following: str | None = None
         start = bytes.fromhex(params.cursor or "")
@@ -149,6 +166,26 @@ class _Registry:
         ]
         more = [f"{when}/{record}/{name}" for when, record, name in found[params.limit :]]
         return page.answer(more[0] if more else None, items=items)
+
+
+def _check_unit(state: Reader, unit: str) -> None:
+    """Raises RpcError unless some version of the service has the unit."""
+    if state.has(balances.supply_key(unit)):
+        return
+    service, _, name = unit.partition(".")
+    found = find_service(state, service)
+    if found is None:
+        detail = "unit: no such service; want SERVICE.NAME, a service in force and a unit of it"
+        raise RpcError(NOT_FOUND, "SERVICE_UNKNOWN", detail)
+    there: dict[str, None] = {}
+    for version in found.versions:
+        row = find_version(state, service, int(version))
+        assert row is not None
+        there.update(dict.fromkeys(row[0].definition.units))
+    if name not in there:
+        named = ", ".join(f"{service}.{known}" for known in there) or "none"
+        detail = f"unit: the service has no such unit; there are: {named}"
+        raise RpcError(PARAMS_INVALID, "PARAMS_INVALID", detail)
 
 
 def _shown(item: Pending) -> dict[str, Any]:

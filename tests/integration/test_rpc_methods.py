@@ -19,7 +19,7 @@ from tests.integration.network import AGENCIES, Net, document, network, rpc_byte
 pytestmark = pytest.mark.process
 PLAUSIBLE = {
     "unit": "funds.eur",
-    "account": "treasury",
+    "account": "party:treasury#own",
     "service": "permits",
     "proposal": "p-1",
     "party": "treasury",

@@ -90,7 +90,10 @@ def test_a_commitment_is_made_kept_and_opened(desk: Desk) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
     assert set(value) == {"v", "file", "sha256", "salt", "commitment"}
     before = kept.read_bytes()
-    assert desk.fails(1, "commit", file)["reason"] == "FILE_EXISTS"
+    code, again, hints = desk.type("commit", file)
+    assert (code, again) == (0, shown), "no second salt"
+    assert f"{kept} was made before" in hints
+    assert desk.ok("commit", file)["new"] is False
     assert kept.read_bytes() == before
     assert desk.ok("commit", "--verify", kept, file)["commitment"] == wanted
     other = desk.ok("commit", file, "-o", desk.folder / "again.json")
@@ -118,6 +121,11 @@ def test_a_commitment_that_does_not_open(desk: Desk) -> None:
         assert error["reason"] == reason, (name, change)
     file.write_text("b")
     assert desk.fails(1, "commit", "--verify", kept, file)["reason"] == "FILE_CHANGED"
+    before = kept.read_bytes()
+    error = desk.fails(1, "commit", file)
+    assert (error["reason"], "its content changed" in error["message"]) == ("FILE_EXISTS", True)
+    assert desk.fails(1, "commit", file, "-o", file)["reason"] == "FILE_EXISTS"
+    assert (kept.read_bytes(), file.read_text()) == (before, "b")
     none = desk.folder / "none"
     assert desk.fails(3, "commit", "--verify", none, file)["reason"] == "FILE_UNREADABLE"
     assert desk.fails(3, "commit", "--verify", kept, none)["reason"] == "FILE_UNREADABLE"

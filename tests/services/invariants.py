@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,7 @@ def distinct(data: dict[str, Any], *fields: str) -> bool:
 
 def land(model: Model, found: Records) -> None:
     """Shares are conserved; nothing is sold twice; price and shares change hands together."""
-    sales = {kind: list(of(found, "sale", *kind)) for kind in (("signed", "funded"), ())}
-    running = [(r, d) for r, d in sales["signed", "funded"] if r not in model.courted]
+    running = [(r, d) for r, d in of(found, "sale", "signed", "funded") if r not in model.courted]
     for parcel, data in of(found, "parcel"):
         assert model.doers.get((parcel, "register")) != data["surveyor"], parcel
     for title, data in of(found, "title"):
@@ -96,12 +96,15 @@ def land(model: Model, found: Records) -> None:
             for (unit, account), amount in model.world.balances.items()
             if unit == "share" and account.startswith(f"{title}#")
         )
-        sold = sum(
-            held(model, "share", f"{sale}#sold")
-            for sale, form in sales[()]
+        elsewhere = sum(
+            held(model, "share", f"{record}#{account}")
+            for kind, account in (("sale", "sold"), ("pledge", "pledged"), ("succession", "estate"))
+            for record, form in of(found, kind)
             if form["title"] == title
         )
-        assert owned + sold == WHOLE * (1 - times(model, title, "cancel")), title
+        assert owned + elsewhere == WHOLE * (1 - times(model, title, "cancel")), title
+        leases = [r for r, d in of(found, "lease", "registered") if d["title"] == title]
+        assert len([lease for lease in leases if lease not in model.courted]) <= 1, title
         selling = [sale for sale, form in running if form["title"] == title]
         if title not in model.courted:
             locks = found[title]["locks"]
@@ -113,6 +116,12 @@ def land(model: Model, found: Records) -> None:
         funded = found[sale]["state"] == "funded"
         assert held(model, "share", f"{sale}#sold") == data["shares"]
         assert held(model, "escrow", f"{sale}#escrow") == (data["price"] if funded else 0)
+    for pledge, data in of(found, "pledge"):
+        if pledge not in model.courted:
+            secured = data["shares"] if found[pledge]["state"] == "registered" else 0
+            assert held(model, "share", f"{pledge}#pledged") == secured, pledge
+    for estate, _ in of(found, "succession", "settled", "withdrawn"):
+        assert estate in model.courted or not held(model, "share", f"{estate}#estate"), estate
     for sale, _ in of(found, "sale", "completed", "expired"):
         if sale not in model.courted:
             assert held(model, "share", f"{sale}#sold") == held(model, "escrow", f"{sale}#escrow")
@@ -124,24 +133,35 @@ def opener(model: Model, title: str) -> str:
 
 
 def funds(model: Model, found: Records) -> None:
-    """Payments <= commitment <= appropriation; who verifies, who orders and who is paid differ."""
-    spent: dict[str, int] = {}
+    """Payments <= commitment <= appropriation; who verifies, who orders and who is paid differ;
+    nothing is asked back twice."""
+    spent: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for _, data in of(found, "recovery", "demanded", "recovered"):
+        asked[data["payment"]] += data["amount"]
     for payment, data in of(found, "payment", "authorised", "paid"):
-        spent[data["grant"]] = spent.get(data["grant"], 0) + data["amount"]
+        spent[data.get("instalment", data["grant"])] += data["amount"]
+        assert asked[payment] <= data["amount"], payment
         authoriser = model.doers[payment, "authorise"]
         assert distinct({**data, "authoriser": authoriser}, "payee", "verifier", "authoriser")
-    used: dict[str, int] = {}
-    for grant, data in of(found, "grant"):
-        assert spent.get(grant, 0) <= data["amount"], grant
-        if found[grant]["state"] in ("committed", "closed"):
-            assert model.doers[grant, "commit"] != data["proposer"]
-            open_still = found[grant]["state"] == "committed"
-            amount = data["amount"] if open_still else spent.get(grant, 0)
-            owner = data["appropriation"]
-            used[owner] = used.get(owner, 0) + amount
+    used: Counter[str] = Counter()
+    for bears, data in (*of(found, "grant"), *of(found, "instalment")):
+        assert spent[bears] <= data["amount"], bears
+        if found[bears]["state"] in ("committed", "closed"):
+            assert model.doers[bears, "commit"] != data["proposer"]
+            open_still = found[bears]["state"] == "committed"
+            used[data["appropriation"]] += data["amount"] if open_still else spent[bears]
+    back: Counter[str] = Counter()
+    for recovery, data in of(found, "recovery", "recovered"):
+        if not held(model, "money", f"{recovery}#returned"):
+            paid = found[data["payment"]]["data"]
+            bears = found[paid.get("instalment", paid["grant"])]["data"]
+            back[bears["appropriation"]] += data["amount"]
     for record, data in of(found, "appropriation"):
         ceiling = data["amount"] * times(model, record, "enact") + model.moved[record]
-        assert used.get(record, 0) <= ceiling, record
+        assert used[record] <= ceiling + back[record], record
+        assert data["moved"] * 10 <= data["amount"], record
+        assert not (data.get("earmarked") and data["moved"]), record
 
 
 def documents(model: Model, found: Records) -> None:

@@ -109,7 +109,7 @@ def _first_shares(desk: Desk) -> Any:
     """As before a division; else half or all of what is left."""
     before, title = desk.record["data"].get("predecessor"), desk.record["id"]
     if before:
-        return desk.shares(before, desk.form["owner"]) or 1
+        return desk.shares(before, desk.form["owner"]) // desk.random.choice([1] * 9 + [2]) or 1
     left = desk.world.balances.get(("share", f"{title}#unallotted"), 0)
     return desk.random.choice([left, left, left // 2]) or 1
 
@@ -167,6 +167,37 @@ def _buyer(desk: Desk) -> Any:
     return desk.one([party for party in citizens if party != desk.form["seller"]])
 
 
+def _rarely(desk: Desk) -> Any:
+    """An open title one time in three: what is pledged or inherited cannot be sold meanwhile."""
+    return _open_title(desk) if desk.random.random() < 0.33 else None
+
+
+def _leased(desk: Desk) -> Any:
+    """Rather a title that somebody wants to lease already."""
+    raced = {v["data"]["title"] for v in desk.of("lease", "offered", "registered")}
+    found = [v["id"] for v in desk.of("title", "open")]
+    return desk.one([t for t in found if t in raced] or found) if _rarely(desk) else None
+
+
+def _pledged(desk: Desk) -> Any:
+    """A part or all of what the owner has."""
+    had = desk.shares(desk.form["title"], desk.form["owner"])
+    return max(1, desk.random.choice([had, had // 2, had // 3, had // 3]))
+
+
+def _heir(desk: Desk) -> Any:
+    """Any citizen; seldom the deceased."""
+    citizens = [party for party in desk.parties if "citizen" in party]
+    heirs = [party for party in citizens if party != desk.record["data"]["deceased"]]
+    return desk.one(heirs if desk.random.random() < 0.95 else citizens)
+
+
+def _inherited(desk: Desk) -> Any:
+    """All that is left of the estate, or half."""
+    left = desk.world.balances.get(("share", f"{desk.record['id']}#estate"), 0)
+    return desk.random.choice([left, left, left // 2]) or 1
+
+
 LAND: dict[tuple[str, str, str], Choice] = {
     ("parcel", "create", "parent"): _parent,
     ("parcel", "create", "area"): lambda d: 1_000,
@@ -193,6 +224,19 @@ LAND: dict[tuple[str, str, str], Choice] = {
     ("easement", "create", "grantors"): _owners("burdened"),
     ("easement", "create", "grantee"): _owner("benefited"),
     ("easement", "extinguish", "owners"): _owners("benefited"),
+    ("pledge", "create", "title"): _rarely,
+    ("pledge", "create", "owner"): _owner("title"),
+    ("pledge", "create", "shares"): _pledged,
+    ("pledge", "create", "amount"): lambda d: 100,
+    ("succession", "create", "title"): _rarely,
+    ("succession", "create", "deceased"): _owner("title"),
+    ("succession", "hand_over", "heir"): _heir,
+    ("succession", "hand_over", "shares"): _inherited,
+    ("lease", "create", "title"): _leased,
+    ("lease", "create", "lessors"): _owners("title"),
+    ("lease", "create", "begin"): lambda d: d.world.now,
+    ("lease", "create", "end"): lambda d: d.world.now + d.random.choice([30, 90, 400]) * DAY,
+    ("lease", "surrender", "owners"): _owners("title"),
 }
 
 
@@ -222,8 +266,9 @@ def _commitment(desk: Desk) -> Any:
 
 
 def _invoiced(desk: Desk) -> Any:
-    """Up to what the commitment has, often more than is left of it."""
-    left = desk.world.balances.get(("money", f"{desk.form['grant']}#committed"), 0)
+    """Up to what the commitment has, or its later year, often more than is left of it."""
+    bears = desk.form.get("instalment") or desk.form["grant"]
+    left = desk.world.balances.get(("money", f"{bears}#committed"), 0)
     return max(1, desk.random.choice([left, left // 2, left // 2, left + 1]))
 
 
@@ -232,6 +277,33 @@ def _virement(desk: Desk) -> Any:
     year = desk.record["data"]["fiscal_year_end"]
     found = [v for v in desk.of("appropriation", "enacted") if v["id"] != desk.record["id"]]
     return desk.one([v["id"] for v in found if v["data"]["fiscal_year_end"] == year])
+
+
+def _later_year(desk: Desk) -> Any:
+    """An appropriation of a later year than the commitment's, mostly for the same purpose."""
+    first = desk.world.records[desk.form["grant"]]["data"]["appropriation"]
+    year = desk.world.records[first]["data"]
+    later = [
+        v["id"]
+        for v in desk.of("appropriation", "enacted")
+        if v["data"]["fiscal_year_end"] > year["fiscal_year_end"]
+        and (v["data"]["purpose"] == year["purpose"] or desk.random.random() < 0.1)
+    ]
+    return desk.one(later)
+
+
+def _instalment(desk: Desk) -> Any:
+    """The later year that bears a payment, if there is one, half of the time."""
+    parts = desk.of("instalment", "committed")
+    stray = desk.random.random() < 0.2
+    own = [v["id"] for v in parts if stray or v["data"]["grant"] == desk.form["grant"]]
+    return desk.one(own) if desk.random.random() < 0.5 else None
+
+
+def _recovered(desk: Desk) -> Any:
+    """All of a payment, a part, or more."""
+    paid = desk.world.records[desk.form["payment"]]["data"]["amount"]
+    return max(1, desk.random.choice([paid, paid // 2, paid // 3, paid + 1]))
 
 
 FUNDS: dict[tuple[str, str, str], Choice] = {
@@ -246,6 +318,14 @@ FUNDS: dict[tuple[str, str, str], Choice] = {
     ("payment", "create", "amount"): _invoiced,
     ("payment", "create", "payee"): _linked("grant", "payee"),
     ("payment", "create", "evidence"): lambda d: "cd" * 32,
+    ("payment", "create", "instalment"): _instalment,
+    ("payment", "create", "milestone"): lambda d: d.random.choice([None] * 4 + ["arch", "roof"]),
+    ("appropriation", "create", "earmarked"): lambda d: d.random.choice([None, None, False, True]),
+    ("instalment", "create", "grant"): lambda d: d.record_id("grant", "committed"),
+    ("instalment", "create", "appropriation"): _later_year,
+    ("instalment", "create", "amount"): _commitment,
+    ("recovery", "create", "payment"): lambda d: d.record_id("payment", "paid"),
+    ("recovery", "create", "amount"): _recovered,
 }
 
 

@@ -82,6 +82,10 @@ CASES = [
     ("at: now + 60 * 86400", 'at: "@60d"', "@ is for scenarios: here it is now + 30 * 86400"),
     ("== data.fee", "== data.fee and true", "and is written &&"),
     ("input.amount == data.fee", "not has(data.fee)", "not is written !"),
+    ("key: input.receipt}", "key: data.goods}", "warning types.permit.transitions.pay.do.0: data.go"
+     "ods is a commitment, made with a salt: the same thing gives another one each time, so this cl"
+     "aim is never taken; claim a `hash` that is keyed"),
+    ("key: input.receipt}", "key: [input.receipt, data.goods]}", "this claim is never taken"),
 ]  # fmt: skip
 
 
@@ -90,6 +94,17 @@ def test_a_mistake_is_named(old: str, new: str, message: str) -> None:
     assert old in STALL
     found = said(STALL.replace(old, new, 1))
     assert any(message in line for line in found), found
+
+
+def test_a_claim_on_a_given_commitment_is_warned_of_and_one_on_a_hash_is_not() -> None:
+    old = '          receipt: {kind: string, pattern: "[A-Z0-9-]+", max: 24}\n'
+    field = '      receipt: {kind: string!, pattern: "[A-Z0-9-]+", max: 24, '
+    assert (STALL.count(old), field in STALL) == (2, True)
+    for kind, warned in (("commitment", 2), ("hash", 0)):
+        text = STALL.replace(old, f"          receipt: {kind}\n")
+        found = said(text.replace(field, f"      receipt: {{kind: {kind}!, "))
+        assert sum("input.receipt is a commitment" in line for line in found) == warned, found
+        assert len(found) == warned
 
 
 def test_the_line_is_that_of_the_mistake() -> None:

@@ -23,7 +23,7 @@ from tests.services.model import Model
 from tests.services.play import STEPS, failure, play, shrink
 from tests.services.reference import World
 
-SEEDS = {"casework": 30, "documents": 30, "funds": 30, "land": 60, "relief": 20}
+SEEDS = {"casework": 30, "documents": 30, "funds": 50, "land": 150, "relief": 20}
 """How many runs. Land has the longest ways; relief is in force in many versions."""
 FLOORS: dict[str, dict[str, int]] = {
     "casework": {
@@ -81,6 +81,16 @@ FLOORS: dict[str, dict[str, int]] = {
         "grant is withdrawn": 86,
         "payment is paid": 42,
         "payment is rejected": 71,
+        "appropriation.transfer GUARD_FAILED at_most_a_tenth": 50,
+        "appropriation.transfer GUARD_FAILED not_earmarked": 6,
+        "instalment.commit": 35,
+        "instalment.commit BALANCE_SHORT": 15,
+        "instalment.close": 30,
+        "payment.create CLAIM_TAKEN": 7,
+        "recovery.create": 70,
+        "recovery.create GUARD_FAILED not_more_than_paid": 90,
+        "recovery.settle": 50,
+        "recovery.waive": 14,
     },
     "land": {
         "parcel.register": 177,
@@ -88,20 +98,20 @@ FLOORS: dict[str, dict[str, int]] = {
         "title.open": 98,
         "title.close": 36,
         "title.close LOCKED": 10,
-        "mortgage.register": 84,
+        "mortgage.register": 150,
         "mortgage.register LOCKED": 12,
         "mortgage.discharge": 80,
-        "sale.sign": 65,
+        "sale.sign": 120,
         "sale.sign LOCKED": 14,
         "sale.sign BALANCE_SHORT": 15,
-        "sale.fund": 55,
-        "sale.complete": 49,
+        "sale.fund": 105,
+        "sale.complete": 85,
         "sale.complete GUARD_FAILED lock_held": 1,
         "sale.complete GUARD_FAILED no_caveat": 6,
         "title.allot GUARD_FAILED as_before": 1,
         "sale.expire": 11,
         "payout.create": 37,
-        "easement.register": 21,
+        "easement.register": 33,
         "easement.extinguish": 10,
         "title.court_order": 69,
         "parcel is withdrawn": 123,
@@ -112,6 +122,19 @@ FLOORS: dict[str, dict[str, int]] = {
         "sale is expired": 12,
         "sale is cancelled": 72,
         "easement is withdrawn": 32,
+        "pledge.register": 40,
+        "pledge.discharge": 40,
+        "pledge.register BALANCE_SHORT": 3,
+        "sale.create GUARD_FAILED seller_owns": 25,
+        "succession.create": 70,
+        "succession.hand_over": 70,
+        "succession.hand_over BALANCE_SHORT": 10,
+        "succession.settle": 40,
+        "succession.withdraw": 10,
+        "lease.register": 35,
+        "lease.surrender": 20,
+        "lease.expire": 3,
+        "title.close GUARD_FAILED no_lease": 4,
     },
     "relief": {
         "gov.activate done": 51,
@@ -238,11 +261,16 @@ def without(name: str, kind: str, act: str, part: str) -> Definition:
     [
         ("land", "sale", "sign", "effects 0"),  # no lock: sold twice
         ("land", "sale", "complete", "effects 1"),  # the price stays with the notary
+        ("land", "pledge", "register", "effects 0"),  # sold although pledged
+        ("land", "lease", "register", "effects 0"),  # leased twice
         ("land", "parcel", "register", "but"),
         ("land", "title", "open", "but"),
         ("funds", "payment", "authorise", "effects 0"),  # paid without a commitment
         ("funds", "payment", "authorise", "but"),
         ("funds", "grant", "commit", "but"),
+        ("funds", "instalment", "commit", "but"),
+        ("funds", "recovery", "create", "guards 1"),  # asked back twice
+        ("funds", "appropriation", "transfer", "guards 2"),  # a tenth again and again
         ("documents", "licence", "approve", "but"),
         ("documents", "attestation", "apostille", "but"),
         ("casework", "case", "approve_step", "guards 0"),  # one person approves twice

@@ -169,6 +169,47 @@ def test_the_page_says_what_each_act_changes() -> None:
     assert "What a record claims, no other can claim until it is released." in page
 
 
+FORMS = {
+    "metres": "integer, 1 to 12",
+    "fee": "integer, 0 or more",
+    "receipt": "string of the form `[A-Z0-9-]+`, at most 24 characters",
+    "size": "choice of small, large",
+    "parts": "list of at most 3, each integer, -5 to 5",
+    "other": "record of type market-stall-permit",
+    "trader": "party",
+}
+HOLD = [
+    ("pay", "fee complete: `input.amount == data.fee`"),
+    (
+        "renew",
+        "fee complete: `input.amount == data.fee`; "
+        "not too early: `now > data.expires - 30 * 86400 \\|\\| false`",
+    ),
+    ("check", ""),
+]
+
+
+def test_the_page_says_what_limits_fields_and_what_must_hold(tmp_path: Path) -> None:
+    text = (STALL / "service.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ("data.expires - 30 * 86400", "data.expires - 30 * 86400 || false"),
+        (
+            "      trader: party\n",
+            "      trader: party\n"
+            "      size: {kind: choice, of: [small, large]}\n"
+            "      parts: {kind: list, max: 3, items: {kind: integer, minimum: -5, maximum: 5}}\n"
+            "      other: {kind: record, types: [market-stall-permit]}\n",
+        ),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "service.yaml").write_text(text, encoding="utf-8")
+    page = said("service", "doc", tmp_path)
+    rows = {line.split(" | ")[0].removeprefix("| "): line.split(" | ") for line in page.split("\n")}
+    assert {name: rows[name][1] for name in FORMS} == FORMS
+    assert [(act, rows[act][4]) for act, _ in HOLD] == HOLD
+
+
 EVERY = [
     (
         "push: {field: deciders, value: me}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 from ledger.ids import Height
 from ledger.leveldb import LevelStore
 from ledger.registry import balances
+from ledger.registry.definition import Unit
 from ledger.state import Draft, State
 from ledger.store import MemoryStore, Store
 from ledger.tree import Tree
+from node.authoring.stage import Stage
 from node.methods import registry
 from node.methods.registry import StatementOf
 from node.service import NodeService
+from tests.ledger.registry import specimen
 
-UNIT = "funds.money"
+UNIT = "odd.money"
 ACCOUNTS = ("party:a#x", "party:a#xx", "party:a#x#", "party:b#x")
 """One is a prefix of another: their postings must not mix."""
 
@@ -135,16 +139,25 @@ def test_postings_are_beside_the_state_tree() -> None:
     books.block([([("mint", "", ACCOUNTS[0], 5), ("burn", ACCOUNTS[0], "", 5)], True)])
     assert [row.delta for _, _, row in books.rows(ACCOUNTS[0])] == [-5, 5]
     keys = [key for key, _ in books.store.scan(b"s")]
-    assert keys == [b"ssupply/funds.money"]
+    assert keys == [b"ssupply/odd.money"]
+
+
+@cache
+def in_force() -> State:
+    """A state in which there is such a unit."""
+    stage = Stage()
+    box = specimen.kind()
+    stage.activate(specimen.service({"box": box}, units={"money": Unit(types=("box",))}))
+    return stage.state
 
 
 def pages(books: Books, account: str, limit: int) -> list[dict[str, Any]]:
     """All items of balance_statement, page by page."""
-    chain = SimpleNamespace(height=books.height, block_hash=b"")
-    service = SimpleNamespace(chain=chain, machine=SimpleNamespace(store=books.store))
+    chain = SimpleNamespace(height=books.height, block_hash=b"", state=in_force())
+    door = SimpleNamespace(chain=chain, machine=SimpleNamespace(store=books.store))
     (method,) = (
         item
-        for item in registry.methods(cast(NodeService, service))
+        for item in registry.methods(cast(NodeService, door))
         if item.name == "balance_statement"
     )
     items: list[dict[str, Any]] = []
