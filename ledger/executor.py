@@ -7,7 +7,7 @@ run the same code; only what becomes of an inadmissible transaction, and of one 
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,17 +31,11 @@ from ledger.transaction import Inadmissible, Transaction
 from ledger.validators import ValidatorSet
 
 DEFECT: Final = "INTERNAL_ERROR"
-DEFECTS: tuple[type[Exception], ...] = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
+DEFECTS: tuple[type[Exception], ...] = (ArithmeticError, AttributeError, LookupError, TypeError)
 """What a mistake in the rules raises. It is the same on every validator, so it refuses what met it,
-at the highest price; else one transaction would stop all of them, and a timer would for ever. What
-depends on the machine (memory, recursion, the store) still stops the node."""
+at a high price; else one transaction would stop all of them, and a timer would for ever. What may
+come of the machine still stops the node: memory, recursion, and a store whose rows are damaged or
+missing, which decoders (ValueError) and assertions notice."""
 
 
 class BlockInvalid(ValueError):
@@ -103,6 +97,8 @@ class Executor:
 
     def __init__(self, chain: ChainId, parameters: Parameters, verifier: Verifier) -> None:
         """`parameters` hold where the state has none."""
+        self.report: Callable[[Exception], None] = lambda error: None
+        """Told of each mistake in the rules; what it does is not part of them."""
         self._chain = chain
         self._parameters = parameters
         self._verifier = verifier
@@ -218,7 +214,8 @@ class Executor:
         for operation in admitted.operations:
             try:
                 outcome = operation.apply(operation.fields, context)
-            except DEFECTS:
+            except DEFECTS as error:
+                self.report(error)
                 outcome = Refusal(DEFECT)
                 context.expression_cost = run.parameters.expression_cost_max
             if isinstance(outcome, Refusal):
@@ -272,7 +269,8 @@ class Executor:
             run.draft.savepoint()
             try:
                 reason, result = timers.fire(act, at, record, name)
-            except DEFECTS:
+            except DEFECTS as error:
+                self.report(error)
                 reason, result, act.meter.left = DEFECT, {}, 0
             effects = rules.effects_max - max(act.effects_left, 0)
             spent = parameters.cost(rules.expression_cost_max - act.meter.rest, effects, 1)

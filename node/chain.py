@@ -6,7 +6,7 @@ vote that needs it, so both are durable in one sync before anything is said.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from consensus.evidence import check_evidence
@@ -73,6 +73,10 @@ class Chain:
             self._begin()
         self._load()
         self.authenticator = Authenticator(self.id, self.genesis_block, self.sets, verifier)
+
+    def report_defects(self, report: Callable[[Exception], None]) -> None:
+        """Have mistakes in the rules told, as their exceptions; the chain goes on without that."""
+        self._executor.report = report
 
     # ----- opening
 

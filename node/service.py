@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ class NodeService:
         self._not_voting = not_voting
         self._verifier = verifier
         self._log = structlog.get_logger("node")
+        self.chain.report_defects(self._tell_defect)
         for member in self.chain.validators.members:
             self.counts.accusations[member.name] = 0  # a series that is there can be alerted on
         self._submitted: OrderedDict[TxId, float] = OrderedDict()
@@ -111,6 +113,12 @@ class NodeService:
             self._log.info("epoch opened", epoch=output.epoch)
         elif isinstance(output, Stop):
             self._log.error("safety stop", reason=output.reason, detail=output.detail)
+
+    def _tell_defect(self, error: Exception) -> None:
+        """Where the rules failed; told each time that a block with it is executed here."""
+        self._log.error(
+            "the rules failed: please report this", error=repr(error), where=traceback.format_exc()
+        )
 
     def _count(self, entries: Sequence[bytes], transactions: int) -> int:
         """What became of a block's transactions; how many were refused."""

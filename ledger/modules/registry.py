@@ -14,7 +14,7 @@ from ledger.operation import Context, OperationType, Outcome, Refusal
 from ledger.parties import Party, PartyStatus, find_party
 from ledger.registry import acting, governance, roles
 from ledger.registry.act import Act, Refused
-from ledger.registry.meter import Meter
+from ledger.registry.meter import ExpressionRefused, Meter
 
 _Code = Annotated[str, Meta(pattern=rf"^(?:{CODE.pattern})\Z", max_length=64)]
 _Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
@@ -133,6 +133,8 @@ def _acting(
             return do(fields, context, act)
         except Refused as refused:
             return Refusal(refused.reason, refused.results)
+        except ExpressionRefused as refused:
+            return Refusal(refused.reason)
         finally:  # what a refused act cost, it cost
             context.expression_cost = context.parameters.expression_cost_max - act.meter.rest
             context.effects = context.parameters.effects_max - max(act.effects_left, 0)

@@ -61,6 +61,12 @@ def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | Non
     return value
 
 
+def _locks(value: dict[str, Any]) -> dict[str, str]:
+    """Locks of a record; the document module's have none."""
+    locks: dict[str, str] = value.get("locks", {})
+    return locks
+
+
 class View:
     """The functions of one act on one draft. Every failure is a refusal."""
 
@@ -134,18 +140,13 @@ class View:
 
     def locked(self, record: Value) -> bool:
         """Whether a record is locked by any other."""
-        return bool(self._locks(record))
-
-    def _locks(self, record: Value) -> dict[str, str]:
-        """Locks of a record; of none, and of the document module's, which nothing locks, none."""
         value = self._value(record)
-        locks: dict[str, str] = {} if value is None else value.get("locks", {})
-        return locks
+        return value is not None and bool(_locks(value))
 
     def lock_is(self, record: Value, name: Value) -> bool:
         """Whether this record holds the lock of this name on another."""
-        locks = self._locks(record)
-        return bool(locks) and locks.get(_text(name)) == self._record
+        value = self._value(record)
+        return value is not None and _locks(value).get(_text(name)) == self._record
 
     def claimed(self, namespace: Value, *parts: Value) -> bool:
         """Whether a claim is taken."""

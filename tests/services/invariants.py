@@ -143,7 +143,9 @@ def funds(model: Model, found: Records) -> None:
         spent[data.get("instalment", data["grant"])] += data["amount"]
         assert asked[payment] <= data["amount"], payment
         authoriser = model.doers[payment, "authorise"]
-        assert distinct({**data, "authoriser": authoriser}, "payee", "verifier", "authoriser")
+        payer = {"payer": model.doers[payment, "settle"]} if "bank_reference" in data else {}
+        signed = {**data, **payer, "authoriser": authoriser}
+        assert distinct(signed, "payee", "verifier", "authoriser", "payer")
     used: Counter[str] = Counter()
     for bears, data in (*of(found, "grant"), *of(found, "instalment")):
         assert spent[bears] <= data["amount"], bears

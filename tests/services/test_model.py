@@ -265,7 +265,7 @@ def without(name: str, kind: str, act: str, part: str) -> Definition:
         ("land", "lease", "register", "effects 0"),  # leased twice
         ("land", "parcel", "register", "but"),
         ("land", "title", "open", "but"),
-        ("funds", "payment", "authorise", "effects 0"),  # paid without a commitment
+        ("funds", "payment", "authorise", "effects 1"),  # paid without a commitment
         ("funds", "payment", "authorise", "but"),
         ("funds", "grant", "commit", "but"),
         ("funds", "instalment", "commit", "but"),

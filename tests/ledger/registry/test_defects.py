@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Never
 
+import msgspec
 import pytest
 
 from ledger import executor
 from ledger.registry import acting, timers
 from ledger.registry.definition import TimerEffect
+from ledger.registry.meter import ExpressionRefused
 from ledger.store import StoreDamaged
 from node.authoring.stage import Stage
 from tests.conftest import DEFECTS
@@ -45,7 +47,7 @@ def failing(error: BaseException) -> Any:
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), AssertionError(), ZeroDivisionError(), TypeError()]
+    "error", [KeyError("x"), AttributeError(), ZeroDivisionError(), TypeError()]
 )
 @pytest.mark.usefixtures("caught")
 def test_an_act(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +90,17 @@ def test_a_timer_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RecursionError(), StoreDamaged("x"), OSError(), KeyboardInterrupt()]
+    "error",
+    [
+        MemoryError(),
+        RecursionError(),
+        StoreDamaged("x"),
+        OSError(),
+        KeyboardInterrupt(),
+        AssertionError("a row is missing"),
+        msgspec.DecodeError("a row is damaged"),
+        ValueError("a row is damaged"),
+    ],
 )
 @pytest.mark.usefixtures("caught")
 def test_what_depends_on_the_machine_stops_the_node(
@@ -98,6 +110,19 @@ def test_what_depends_on_the_machine_stops_the_node(
     monkeypatch.setattr(acting, "act_on", failing(error))
     with pytest.raises(type(error)):
         do(chain, record, "touch")
+
+
+@pytest.mark.usefixtures("caught")
+def test_mistakes_are_told_and_what_costs_too_much_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, record = boxes()
+    told: list[Exception] = []
+    monkeypatch.setattr(chain._executor, "report", told.append)
+    monkeypatch.setattr(acting, "act_on", failing(KeyError("x")))
+    do(chain, record, "touch")
+    assert [type(error) for error in told] == [KeyError]
+    monkeypatch.setattr(acting, "act_on", failing(ExpressionRefused("EXPRESSION_COST", "")))
+    assert do(chain, record, "touch")["reason"] == "EXPRESSION_COST"
+    assert len(told) == 1
 
 
 def test_tests_see_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:

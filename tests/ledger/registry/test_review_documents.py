@@ -56,6 +56,14 @@ def test_a_document_is_asked(name: str) -> None:
         assert do(chain, record, transition, {"r": document})["reason"] == "", transition
 
 
+def test_the_name_of_a_lock_is_a_text_whether_or_not_there_is_one() -> None:
+    """What is asked of an unlocked record is wrong in the same way as of a locked one."""
+    asked = ["call", "lock_is", [["var", "id"], ["int", 1]]]
+    chain = stage(service({"box": kind(acts={"ask": act(guards=(("locked", asked),))})}))
+    record, _ = create(chain, "box")
+    assert do(chain, record, "ask")["reason"] == "EXPRESSION_TYPE"
+
+
 def _with(tree: list[Any], argument: list[Any]) -> list[Any]:
     """The tree with another thing asked for."""
     if tree == GIVEN:
