@@ -7,8 +7,8 @@ speccheck cases are frozen in tests/ledger/test_crypto.py.
 
 from __future__ import annotations
 
-from hashlib import sha256 as _sha256
-from typing import Any, Protocol
+import hashlib
+from typing import Protocol
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
@@ -19,8 +19,7 @@ from ledger.ids import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Hash, Kid
 
 def sha256(data: bytes) -> Hash:
     """SHA-256 (FIPS 180-4), 32 bytes."""
-    digest: Any = _sha256(data).digest()  # `Hash(...)` would be a call, and this is called a lot
-    return digest  # type: ignore[no-any-return]
+    return Hash(hashlib.sha256(data).digest())
 
 
 class Verifier(Protocol):

@@ -17,7 +17,6 @@ from ledger.state_proof import Proof
 from ledger.store import STATE_TABLE, Store
 from ledger.tree import Tree
 
-_STATE: Final = STATE_TABLE[0]
 LAYERS_MAX: Final = 16
 """States that may stand on the store before the oldest must be detached."""
 
@@ -152,15 +151,7 @@ class Draft:
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a state key, or None."""
-        raw_key = STATE_TABLE + key  # and as `read`, without a call: nothing is called as often
-        if raw_key in self._transaction:
-            return self._transaction[raw_key]
-        if raw_key in self._block:
-            return self._block[raw_key]
-        if raw_key in self._before:
-            return self._before[raw_key]
-        value = self._before[raw_key] = self.parent.read(raw_key)
-        return value
+        return self.read(STATE_TABLE + key)
 
     def has(self, key: bytes) -> bool:
         """Whether a state key has a value; cheaper than `get` when it has none."""
@@ -194,7 +185,7 @@ class Draft:
 
     def write(self, raw_key: bytes, value: bytes | None) -> None:
         """Set a raw key of a table beside the state; None deletes."""
-        assert raw_key[0] != _STATE, "state keys go through put and delete"
+        assert not raw_key.startswith(STATE_TABLE), "state keys go through put and delete"
         self._transaction[raw_key] = value
 
     def written(self, raw_key: bytes) -> bytes | None:

@@ -130,12 +130,8 @@ def _values(nodes: tuple[_Node, ...], scope: Scope) -> list[Value]:
     return values
 
 
-def _constant_of(tree: list[Any]) -> Value:
-    return tree[1] if len(tree) > 1 else None
-
-
 def _constant(tree: list[Any]) -> _Node:
-    value = _constant_of(tree)
+    value = tree[1] if len(tree) > 1 else None
     return 1, lambda scope: value
 
 
@@ -199,8 +195,6 @@ def _has(tree: list[Any]) -> _Node:
 def _call(tree: list[Any]) -> _Node:
     name = tree[1]
     first, arguments = _arguments(tree[2])
-    if len(arguments) == 1:
-        return _call_with_one(name, first, arguments[0][1])
 
     def run(scope: Scope) -> Value:
         function = scope.functions.get(name)
@@ -209,20 +203,6 @@ def _call(tree: list[Any]) -> _Node:
         cost, implementation = function
         scope.meter.spend(cost + first)
         return implementation(scope.view, *_values(arguments, scope))
-
-    return 1, run
-
-
-def _call_with_one(name: str, further: int, argument: _Run) -> _Node:
-    """Most functions have one argument, and need no list of them."""
-
-    def run(scope: Scope) -> Value:
-        function = scope.functions.get(name)
-        if function is None:
-            raise type_error(f"no function {name}")
-        cost, implementation = function
-        scope.meter.spend(cost + further)
-        return implementation(scope.view, argument(scope))
 
     return 1, run
 
@@ -268,8 +248,6 @@ def _if(tree: list[Any]) -> _Node:
 
 
 def _binary(tree: list[Any]) -> _Node:
-    if tree[0] == "==" and _is_constant(tree[2]):
-        return _is(tree)
     operator = OPERATORS[tree[0]]
     cost, left = _node(tree[1])
     further, right = _node(tree[2])
@@ -288,22 +266,6 @@ def _binary(tree: list[Any]) -> _Node:
         if type(second) is list or type(second) is dict:
             weigh(second, meter)
         return operator(first, second)
-
-    return 1 + cost, run
-
-
-def _is(tree: list[Any]) -> _Node:
-    """Equality with a constant, which most conditions are."""
-    cost, inner = _node(tree[1])
-    constant = _constant_of(tree[2])
-    kind = type(constant)
-
-    def run(scope: Scope) -> Value:
-        value = inner(scope)
-        scope.meter.spend(1)
-        if type(value) is list or type(value) is dict:
-            weigh(value, scope.meter)
-        return type(value) is kind and bool(value == constant)
 
     return 1 + cost, run
 
