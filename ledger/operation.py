@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -29,8 +28,7 @@ Outcome: TypeAlias = dict[str, Any] | Refusal
 """An operation's result object, or its refusal."""
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """What an operation may see and do: the draft, its block, its transaction."""
 
     draft: Draft
@@ -52,9 +50,10 @@ class Context:
     """How many effects the transaction has had so far."""
 
     def issuer(self) -> Party:
-        """The submitter as it is now: an earlier operation may have changed it."""
+        """The submitter as it is now: an earlier operation may have changed it (of an earlier
+        transaction, `party` knows)."""
         iss = self.transaction.iss
-        if self.draft.wrote(party_key(iss)):
+        if self.index and self.draft.wrote(party_key(iss)):
             party = find_party(self.draft, iss)
             assert party is not None, "a party is never deleted"
             return party

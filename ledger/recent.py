@@ -55,5 +55,12 @@ class Recent:
             for key in rows.keys() & kept.keys():
                 del kept[key]
         for key, value in rows.items():
-            if key.startswith(STATE_TABLE):
+            if not key.startswith(STATE_TABLE):
+                continue
+            size = 0 if value is None else len(value)
+            after = self._bytes + size + len(key) + _ROW_BYTES
+            if size > VALUE_BYTES_MAX or after > BYTES_MAX // 2:
                 self.put(key, value)
+            else:  # as `put`, without a call: it is not kept now
+                self._bytes = after
+                self._younger[key] = value

@@ -151,7 +151,15 @@ class Draft:
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a state key, or None."""
-        return self.read(STATE_TABLE + key)
+        raw_key = STATE_TABLE + key
+        if raw_key in self._transaction:  # as `read`, without a call
+            return self._transaction[raw_key]
+        if raw_key in self._block:
+            return self._block[raw_key]
+        if raw_key in self._before:
+            return self._before[raw_key]
+        value = self._before[raw_key] = self.parent.read(raw_key)
+        return value
 
     def has(self, key: bytes) -> bool:
         """Whether a state key has a value; cheaper than `get` when it has none."""

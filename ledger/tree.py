@@ -64,10 +64,21 @@ class Tree:
 
     def has(self, key_hash: bytes) -> bool:
         """Whether `key_hash` is present."""
-        node, depth = self._node, 0
-        while isinstance(node, tuple):
-            node = node[key_hash[depth >> 2] >> (6 - 2 * (depth & 3)) & 3]
-            depth += 1
+        node: _Node = self._node
+        for byte in key_hash:  # four levels each
+            if isinstance(node, bytes):
+                break
+            node = node[byte >> 6]
+            if isinstance(node, bytes):
+                break
+            node = node[byte >> 4 & 3]
+            if isinstance(node, bytes):
+                break
+            node = node[byte >> 2 & 3]
+            if isinstance(node, bytes):
+                break
+            node = node[byte & 3]
+        assert isinstance(node, bytes)
         return _position(node, key_hash) >= 0
 
     def prove(self, key_hash: bytes) -> Proof:

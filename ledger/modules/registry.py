@@ -136,8 +136,10 @@ def _acting(
         except ExpressionRefused as refused:
             return Refusal(refused.reason)
         finally:  # what a refused act cost, it cost
-            context.expression_cost = context.parameters.expression_cost_max - act.meter.rest
-            context.effects = context.parameters.effects_max - max(act.effects_left, 0)
+            rest, effects_left = act.meter.left, act.effects_left  # below 0, no work was done
+            parameters = context.parameters
+            context.expression_cost = parameters.expression_cost_max - (max(0, rest))
+            context.effects = parameters.effects_max - (max(0, effects_left))
 
     return apply
 

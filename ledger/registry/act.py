@@ -7,9 +7,10 @@ draft back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from ledger import records
 from ledger.crypto import sha256
@@ -23,14 +24,14 @@ from ledger.registry.catalogue import (
     record_key,
 )
 from ledger.registry.definition import CREATE, Transition, Type
-from ledger.registry.evaluate import Scope, truth
-from ledger.registry.meter import ExpressionRefused, Meter
-from ledger.registry.scope import BYTES_PER_UNIT, View, read_record
+from ledger.registry.meter import Meter
+from ledger.registry.scope import BYTES_PER_UNIT, Scope, read_record
 from ledger.state import Draft
 
 DEPTH_MAX = 8
 TIMER_TABLE = b"q"
 INDEX_TABLE = b"i"
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 class Refused(Exception):
@@ -42,8 +43,7 @@ class Refused(Exception):
         self.results: tuple[dict[str, Any], ...] = (results,) if results else ()
 
 
-@dataclass(slots=True)
-class Act:
+class Act(msgspec.Struct):
     """What one operation, or one timer, may still spend, and where it is."""
 
     draft: Draft
@@ -60,26 +60,23 @@ class Act:
     effects_left: int
     record_bytes_max: int
     depth: int = 0
-    open: list[str] = field(default_factory=list)
+    open: list[str] = []
     """Records in the middle of a change: none of them may change again."""
     timer: str = ""
     """`<record id>#<timer name>`; empty for an operation."""
-    written: list[tuple[str, int, str]] = field(default_factory=list)
+    written: list[tuple[str, int, str]] = []
     """(record, seq, state) of every version written so far, in order."""
-    fired: dict[tuple[str, int], str] = field(default_factory=dict)
+    fired: dict[tuple[str, int], str] = {}
     """(record, seq) -> the transition that other records made of it by `create` and `fire`."""
     index: int = 0
     """Of the operation in its transaction."""
     _lookup: fields.Lookup | None = None
 
-    def spend_effect(self) -> None:
-        """Raises Refused when the transaction made too many effects."""
-        self.effects_left -= 1
-        if self.effects_left < 0:
-            raise Refused("TOO_MANY_EFFECTS")
-
     def result(self, record: str, seq: int, state: str) -> dict[str, Any]:
         """The result of an act on `record`: it names every record that changed with it."""
+        result: dict[str, Any] = {"record": record, "seq": seq, "state": state}
+        if len(self.written) == 1:
+            return result
         others = [
             {
                 "record": other,
@@ -90,7 +87,6 @@ class Act:
             for other, number, named in self.written
             if other != record
         ]
-        result: dict[str, Any] = {"record": record, "seq": seq, "state": state}
         return {**result, "others": others} if others else result
 
     def lookup(self) -> fields.Lookup:
@@ -140,19 +136,18 @@ def scope_of(
     act: Act, loaded: Loaded, record: dict[str, Any], given: dict[str, Any], signers: Sequence[str]
 ) -> Scope:
     """What expressions of a record's transition see."""
-    view = View(act.draft, loaded, act.now, act.meter, record["id"])
-    return view.scope(record["data"], record["state"], given, signers)
-
-
-def check_guards(transition: Transition, scope: Scope) -> None:
-    """Raises Refused with the name of the first guard that does not hold."""
-    for name, tree in transition.guards:
-        try:
-            holds = truth(tree, scope)
-        except ExpressionRefused as refused:
-            raise Refused(refused.reason, guard=name) from None
-        if not holds:
-            raise Refused("GUARD_FAILED", guard=name)
+    return Scope(
+        act.draft,
+        loaded,
+        act.meter,
+        act.now,
+        record["id"],
+        record["data"],
+        record["state"],
+        given,
+        signers,
+        signers[0] if signers else "",
+    )
 
 
 def check_input(act: Act, transition: Transition, given: dict[str, Any]) -> None:
@@ -220,38 +215,31 @@ def write_record(
     return seq
 
 
-def index_key(record_type: str, name: str, value: Any, record: str) -> bytes:
-    """Raw key of an index row: equality only; the value is hashed, so that keys stay short."""
-    return index_prefix(record_type, name, str(value)) + record.encode("ascii")
-
-
 @lru_cache(maxsize=1_024)
 def index_prefix(record_type: str, name: str, value: str) -> bytes:
-    """What the rows of all records with this value have in common; states are few."""
+    """What the raw keys of the index rows of all records with this value have in common: equality
+    only; the value is hashed, so that keys stay short. The record's id follows."""
     digest = sha256(value.encode("utf-8"))[:12]
     return INDEX_TABLE + f"{record_type}\x00{name}\x00".encode("ascii") + digest
 
 
 def _index(draft: Draft, kind: Type, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
     """Move the record's rows to what its state and its indexed fields are now."""
-    old, new = before and before["state"], after["state"]
+    record_type, record = after["type"], after["id"].encode("ascii")
+    old, new = None if before is None else before["state"], after["state"]
     if old != new:
-        _reindex(draft, after, "state", old, new)
-    if not kind.indexes:
-        return
-    data: dict[str, Any] = {} if before is None else before["data"]
+        if old is not None:
+            draft.write(index_prefix(record_type, "state", old) + record, None)
+        draft.write(index_prefix(record_type, "state", new) + record, b"")
+    data: dict[str, Any] = _NOTHING if before is None else before["data"]
     for name in kind.indexes:
         old, new = data.get(name), after["data"].get(name)
-        if old != new or type(old) is not type(new):  # true is not 1 here
-            _reindex(draft, after, name, old, new)
-
-
-def _reindex(draft: Draft, record: dict[str, Any], name: str, old: Any, new: Any) -> None:
-    """Move a record's row of one index to another value; None: it has no row."""
-    if old is not None:
-        draft.write(index_key(record["type"], name, old, record["id"]), None)
-    if new is not None:
-        draft.write(index_key(record["type"], name, new, record["id"]), b"")
+        if old == new and type(old) is type(new):  # true is not 1 here
+            continue
+        if old is not None:
+            draft.write(index_prefix(record_type, name, str(old)) + record, None)
+        if new is not None:
+            draft.write(index_prefix(record_type, name, str(new)) + record, b"")
 
 
 def timer_key(due: int, record: str, name: str) -> bytes:
@@ -260,7 +248,7 @@ def timer_key(due: int, record: str, name: str) -> bytes:
 
 
 def _timers(draft: Draft, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-    old = {} if before is None else before["timers"]
+    old = _NOTHING if before is None else before["timers"]
     if old == after["timers"]:
         return
     for name, due in old.items():
@@ -293,6 +281,7 @@ def check_transition(
         raise Refused("TRANSITION_UNKNOWN")
     if record["state"] not in transition.source:
         raise Refused("WRONG_STATE", state=record["state"])
-    if any(owner != acting for owner in record["locks"].values()):
+    locks = record["locks"]
+    if locks and any(owner != acting for owner in locks.values()):
         raise Refused("LOCKED")
     return transition

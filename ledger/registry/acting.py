@@ -13,7 +13,6 @@ from ledger.registry import fields, pending
 from ledger.registry.act import (
     Act,
     Refused,
-    check_guards,
     check_input,
     check_transition,
     form_of,
@@ -31,10 +30,10 @@ from ledger.registry.catalogue import (
 from ledger.registry.check import UNIVERSAL
 from ledger.registry.definition import CREATE, Policy, Transition, Type
 from ledger.registry.effects import perform
-from ledger.registry.evaluate import Scope
+from ledger.registry.evaluate import truth
 from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.policy import SIGNERS_MAX, Search
-from ledger.registry.scope import Deciding, read_record
+from ledger.registry.scope import Deciding, Scope, read_record
 
 _UNIVERSAL_INPUT = {
     "rectify": ("field", "value"),
@@ -164,7 +163,7 @@ def _advance_create(act: Act, waiting: pending.Pending) -> dict[str, Any]:
         raise Refused("DATA_INVALID", field=wrong)
     made["data"] = {name: v for name, v in waiting.input.items() if v is not None}
     scope = scope_of(act, loaded, made, {}, waiting.signers)
-    if not _decide(act, loaded, scope, transition.by, waiting.signers):
+    if not _decide(act, scope, transition.by, waiting.signers):
         _check_early(act, transition, scope)
         return _wait(act, waiting)
     _done(act, waiting)
@@ -184,7 +183,7 @@ def _advance_act(act: Act, waiting: pending.Pending, before: dict[str, Any]) -> 
         raise Refused("NOT_AUTHORISED")
     check_input(act, transition, waiting.input)
     scope = scope_of(act, loaded, after, waiting.input, waiting.signers)
-    if not _decide(act, loaded, scope, transition.by, waiting.signers):
+    if not _decide(act, scope, transition.by, waiting.signers):
         _check_early(act, transition, scope)
         return _wait(act, waiting)
     _done(act, waiting)
@@ -192,13 +191,13 @@ def _advance_act(act: Act, waiting: pending.Pending, before: dict[str, Any]) -> 
     return act.result(waiting.record, seq, transition.to)
 
 
-def _decide(act: Act, loaded: Loaded, scope: Scope, policy: Policy, signers: Sequence[str]) -> bool:
+def _decide(act: Act, scope: Scope, policy: Policy, signers: Sequence[str]) -> bool:
     """Whether the signers suffice. Raises Refused when the newest one helps nothing.
 
     Who was revoked after signing no longer counts: its key may have been in other hands. A single
     signer is the transaction's own, which is active.
     """
-    search = Search(Deciding(act.draft, loaded, act.now, scope))
+    search = Search(Deciding(scope))
     if len(signers) == 1 and search.alone(policy, signers[0]):
         return True
     if not search.may_serve(policy, signers[-1]):
@@ -216,11 +215,15 @@ def _check_early(act: Act, transition: Transition, scope: Scope) -> None:
 
     Guards on `signers` are for when all have signed.
     """
-    guards = tuple(
+    for name, tree in [
         (name, tree) for name, tree in transition.guards if not _reads_signers(tree, act.meter)
-    )
-    early = msgspec.structs.replace(transition, guards=guards)
-    check_guards(early, scope)
+    ]:
+        try:
+            holds = truth(tree, scope)
+        except ExpressionRefused as refused:
+            raise Refused(refused.reason, guard=name) from None
+        if not holds:
+            raise Refused("GUARD_FAILED", guard=name)
 
 
 def _reads_signers(tree: list[Any], meter: Meter) -> bool:
@@ -282,7 +285,7 @@ def _universal(
     elif waiting.transition == "rectify":
         _rectify(kind, after, given)
     scope = scope_of(act, loaded, before, given, waiting.signers)
-    if not _decide(act, loaded, scope, policy, waiting.signers):
+    if not _decide(act, scope, policy, waiting.signers):
         return _wait(act, waiting)
     kept = 0 if waiting.transition == "court_order" else COURT_ORDERS
     if len(before["acts"]) >= ACTS_MAX - kept:

@@ -17,8 +17,9 @@ from ledger.state import Draft, Reader
 ACTIVE = "active"
 SUSPENDED = "suspended"
 LOADED_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Of definitions that are kept in their loaded form, as canonical JSON; in memory ten times that.
-Loading is not paid for, since it depends on what is kept: this is more than blocks use in turn."""
+"""Of definitions that are kept in their loaded form, as canonical JSON; with their code they take
+twelve times that. Loading is not paid for, since it depends on what is kept: this is more than
+blocks use in turn."""
 DEFINITION_BYTES_PER_UNIT: Final = 64
 """Of a definition that is searched for a role, for one unit of cost."""
 
@@ -61,8 +62,8 @@ class Loaded:
         self.definition = definition
         self.name = f"{definition.service}@{definition.version}"
         """What the `def` of a record says that was made by it."""
-        self.programs: Programs = {}
-        """Its expressions as functions, once they were run."""
+        self.programs = Programs()
+        """Its expressions and transitions as code, once they were run."""
         self.by_record_type = {
             definition.record_type(name): kind for name, kind in definition.types.items()
         }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from ledger import canonical
 from ledger.crypto import sha256
@@ -12,8 +15,9 @@ from ledger.ids import HASH_HEX, RECORD_ID
 from ledger.parties import find_party
 from ledger.registry import aggregates, balances, roles
 from ledger.registry.catalogue import Loaded, record_key
-from ledger.registry.evaluate import Functions, Scope, evaluate
+from ledger.registry.evaluate import Programs, evaluate
 from ledger.registry.meter import ExpressionRefused, Meter, Value, weigh
+from ledger.registry.piece import Functions
 from ledger.registry.policy import UNKNOWN
 from ledger.state import Draft
 
@@ -61,43 +65,58 @@ def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | Non
     return value
 
 
+@lru_cache(maxsize=128)
+def _shared(data: bytes) -> dict[str, Any]:
+    """A record, parsed: what one act asks of another record, the next one asks again. Expressions
+    change nothing."""
+    value: dict[str, Any] = canonical.decode(data)
+    return value
+
+
 def _locks(value: dict[str, Any]) -> dict[str, str]:
     """Locks of a record; the document module's have none."""
     locks: dict[str, str] = value.get("locks", {})
     return locks
 
 
-class View:
-    """The functions of one act on one draft. Every failure is a refusal."""
+class Scope(msgspec.Struct):
+    """What the expressions and policies of one act on one record see. Every failure is a refusal.
 
-    __slots__ = ("_draft", "_loaded", "_meter", "_now", "_record")
+    Its methods are the functions of expressions.
+    """
 
-    def __init__(self, draft: Draft, loaded: Loaded, now: int, meter: Meter, record: str) -> None:
-        """`record` is the id of the record that acts; `now` is block time in seconds."""
-        self._draft = draft
-        self._loaded = loaded
-        self._now = now
-        self._record = record
-        self._meter = meter
+    draft: Draft
+    loaded: Loaded
+    meter: Meter
+    now: int
+    """Block time, seconds."""
+    id: str
+    """Of the record that acts."""
+    data: dict[str, Any]
+    """Of the record as it stands."""
+    state: str
+    given: dict[str, Any]
+    signers: Sequence[str]
+    me: str
+    """The first signer, or empty."""
 
-    def scope(
-        self, data: dict[str, Any], state: str, given: dict[str, Any], signers: Sequence[str]
-    ) -> Scope:
-        """A scope over the record as it stands."""
-        variables = {
-            "data": data,
-            "input": given,
-            "now": self._now,
-            "me": signers[0] if signers else "",
-            "signers": list(signers),
-            "id": self._record,
-            "state": state,
-        }
-        return Scope(variables, _FUNCTIONS, self._meter, self, self._loaded.programs)
+    @property
+    def programs(self) -> Programs:
+        """Of the trees of the definition."""
+        return self.loaded.programs
+
+    @property
+    def functions(self) -> Functions:
+        """Those of expressions."""
+        return FUNCTIONS
 
     def _value(self, record: Value) -> dict[str, Any] | None:
-        """A record, paid for by its size."""
-        return read_record(self._draft, _record_id(record), self._meter)
+        """A record, paid for by its size; others read the same one."""
+        data = self.draft.get(record_key(_record_id(record)))
+        if data is None:
+            return None
+        self.meter.spend(len(data) // BYTES_PER_UNIT)
+        return _shared(data)
 
     def state_of(self, record: Value) -> str:
         """State of a record, or empty."""
@@ -116,19 +135,19 @@ class View:
 
     def balance(self, unit: Value, account: Value) -> int:
         """Amount of a unit of this service on an account."""
-        return balances.balance(self._draft, self._loaded.unit(_text(unit)), _text(account))
+        return balances.balance(self.draft, self.loaded.unit(_text(unit)), _text(account))
 
     def holdings(self, unit: Value, record: Value, names: Value) -> int:
         """Sum over the different names of a list: what they hold on accounts of a record."""
         if not isinstance(names, list):
             raise ExpressionRefused("EXPRESSION_TYPE", "want a list of names")
         different = sorted({_text(name) for name in names})
-        self._meter.spend(5 * len(different))
+        self.meter.spend(5 * len(different))
         return sum(self.balance(unit, self.account_of(record, name)) for name in different)
 
     def account(self, name: Value) -> str:
         """An account of this record."""
-        return f"{self._record}#{_text(name)}"
+        return f"{self.id}#{_text(name)}"
 
     def account_of(self, record: Value, name: Value) -> str:
         """An account of another record."""
@@ -146,18 +165,18 @@ class View:
     def lock_is(self, record: Value, name: Value) -> bool:
         """Whether this record holds the lock of this name on another."""
         value = self._value(record)
-        return value is not None and _locks(value).get(_text(name)) == self._record
+        return value is not None and _locks(value).get(_text(name)) == self.id
 
     def claimed(self, namespace: Value, *parts: Value) -> bool:
         """Whether a claim is taken."""
-        weigh(list(parts), self._meter)
-        name = f"{self._loaded.definition.service}.{_text(namespace)}"
-        return self._draft.has(claim_key(name, parts))
+        weigh(list(parts), self.meter)
+        name = f"{self.loaded.definition.service}.{_text(namespace)}"
+        return self.draft.has(claim_key(name, parts))
 
     def _total(self, record: Value, name: Value) -> aggregates.Total:
         parent, aggregate = _record_id(record), _text(name)
-        pay_to_read(self._draft.get(aggregates.aggregate_key(parent, aggregate)), self._meter)
-        return aggregates.total(self._draft, parent, aggregate)
+        pay_to_read(self.draft.get(aggregates.aggregate_key(parent, aggregate)), self.meter)
+        return aggregates.total(self.draft, parent, aggregate)
 
     def count(self, record: Value, name: Value) -> int:
         """How many children an aggregate counts."""
@@ -185,12 +204,12 @@ class View:
 
     def holds(self, party: Value, role: Value) -> bool:
         """Whether a party holds a role of this service now."""
-        name = self._loaded.role(_text(role))
-        return roles.holds(self._draft, _text(party), name, None, self._now)
+        name = self.loaded.role(_text(role))
+        return roles.holds(self.draft, _text(party), name, None, self.now)
 
     def agency_of(self, party: Value) -> str:
         """A party's agency."""
-        found = find_party(self._draft, _text(party))
+        found = find_party(self.draft, _text(party))
         if found is None:
             raise ExpressionRefused("EXPRESSION_TYPE", "no such party")
         return found.agency
@@ -205,52 +224,50 @@ class View:
         """What a sealed value was committed to: domain, salt (64 hex) and canonical JSON."""
         if not isinstance(salt, str) or HASH_HEX.fullmatch(salt) is None:
             raise ExpressionRefused("EXPRESSION_TYPE", "a salt is 64 hex digits")
-        weigh(value, self._meter)
+        weigh(value, self.meter)
         return sha256(COMMITMENT_DOMAIN + bytes.fromhex(salt) + canonical.encode(value)).hex()
 
 
-_FUNCTIONS: Final[Functions] = {
-    "state_of": (10, View.state_of),
-    "get": (10, View.get),
-    "balance": (5, View.balance),
-    "holdings": (5, View.holdings),
-    "account": (1, View.account),
-    "account_of": (1, View.account_of),
-    "party_account": (1, View.party_account),
-    "locked": (10, View.locked),
-    "lock_is": (10, View.lock_is),
-    "claimed": (5, View.claimed),
-    "count": (5, View.count),
-    "sum": (5, View.sum),
-    "min": (5, View.least),
-    "argmin": (5, View.least_record),
-    "holds": (10, View.holds),
-    "agency_of": (5, View.agency_of),
-    "size": (1, View.size),
-    "commitment": (5, View.commitment),
+FUNCTIONS: Final[Functions] = {
+    "state_of": (10, Scope.state_of),
+    "get": (10, Scope.get),
+    "balance": (5, Scope.balance),
+    "holdings": (5, Scope.holdings),
+    "account": (1, Scope.account),
+    "account_of": (1, Scope.account_of),
+    "party_account": (1, Scope.party_account),
+    "locked": (10, Scope.locked),
+    "lock_is": (10, Scope.lock_is),
+    "claimed": (5, Scope.claimed),
+    "count": (5, Scope.count),
+    "sum": (5, Scope.sum),
+    "min": (5, Scope.least),
+    "argmin": (5, Scope.least_record),
+    "holds": (10, Scope.holds),
+    "agency_of": (5, Scope.agency_of),
+    "size": (1, Scope.size),
+    "commitment": (5, Scope.commitment),
 }
 
 
 class Deciding:
     """The chain as policies ask it (`ledger.registry.policy.Authorities`)."""
 
-    __slots__ = ("_draft", "_loaded", "_now", "_scope")
+    __slots__ = ("_scope",)
 
-    def __init__(self, draft: Draft, loaded: Loaded, now: int, scope: Scope) -> None:
-        self._draft = draft
-        self._loaded = loaded
-        self._now = now
+    def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     def holds(self, party: str, role: str, agency: str | None) -> bool:
         """Whether a party holds a role of this service now."""
-        self._scope.meter.spend(10)
-        return roles.holds(self._draft, party, self._loaded.role(role), agency, self._now)
+        scope = self._scope
+        scope.meter.spend(10)
+        return roles.holds(scope.draft, party, scope.loaded.role(role), agency, scope.now)
 
     def agency(self, party: str) -> str | None:
         """A party's agency."""
         self._scope.meter.spend(5)
-        found = find_party(self._draft, party)
+        found = find_party(self._scope.draft, party)
         return None if found is None else found.agency
 
     def spend(self, cost: int) -> None:
@@ -259,7 +276,7 @@ class Deciding:
 
     def field(self, name: str) -> Any:
         """A field of the record, or null."""
-        return self._scope.variables["data"].get(name)
+        return self._scope.data.get(name)
 
     def value(self, tree: list[Any]) -> Any:
         """The value of an expression, or UNKNOWN when it has none."""

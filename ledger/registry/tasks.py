@@ -104,7 +104,7 @@ def _decide(act: Act, pending: Pending, party: str) -> bool:
     if policy is None:
         return False
     scope = scope_of(act, loaded, record, pending.input, (*pending.signers, party))
-    return Search(Deciding(act.draft, loaded, act.now, scope)).may_serve(policy, party)
+    return Search(Deciding(scope)).may_serve(policy, party)
 
 
 def deadlines(

@@ -11,7 +11,7 @@ import msgspec
 from ledger import canonical
 from ledger.ids import RECORD_ID
 from ledger.records import history_key
-from ledger.registry.act import index_key
+from ledger.registry.act import index_prefix
 from node.jsonrpc import NOT_FOUND, PARAMS_INVALID, Method, RpcError
 from node.methods.parameters import Cursor, Limit, Page, Params, at
 from node.methods.state import proven
@@ -115,7 +115,7 @@ class _Records:
             return
         name = "state" if params.state is not None else str(params.field)
         value = params.state if params.state is not None else params.value
-        prefix = index_key(params.type, name, value, "")
+        prefix = index_prefix(params.type, name, str(value))
         for key, _ in store.scan(prefix, prefix + cursor.encode("ascii") if cursor else b""):
             yield key[len(prefix) :].decode("ascii")
 

@@ -9,16 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.ids import INTEGER_MAX
-from ledger.registry.evaluate import Functions, Scope, evaluate, truth
+from ledger.registry.evaluate import evaluate, truth
 from ledger.registry.meter import ExpressionRefused, Meter
+from ledger.registry.piece import Functions
 from ledger.registry.syntax import ExpressionError, parse
+from tests.ledger.registry.scopes import scope
 
 NO_FUNCTIONS: Functions = {}
 
 
 def value_of(source: str, limit: int = 1_000, **variables: Any) -> Any:
     functions = {"size": (1, lambda _, x: len(x)), "state_of": (10, lambda _, r: "open")}
-    return evaluate(parse(source), Scope(variables, functions, Meter(limit)))
+    return evaluate(parse(source), scope(variables, functions, Meter(limit)))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_cost_is_bounded() -> None:
 
 def test_a_condition_must_be_a_boolean() -> None:
     with pytest.raises(ExpressionRefused):
-        truth(parse("1"), Scope({}, NO_FUNCTIONS, Meter(10)))
+        truth(parse("1"), scope({}, NO_FUNCTIONS, Meter(10)))
 
 
 @pytest.mark.parametrize(
@@ -173,8 +175,8 @@ def test_agrees_with_a_naive_interpreter(source: str) -> None:
         expected = naive(tree)
     except TypeError:
         with pytest.raises(ExpressionRefused):
-            evaluate(tree, Scope({}, NO_FUNCTIONS, Meter(10_000)))
+            evaluate(tree, scope({}, NO_FUNCTIONS, Meter(10_000)))
         return
-    result = evaluate(tree, Scope({}, NO_FUNCTIONS, Meter(10_000)))
+    result = evaluate(tree, scope({}, NO_FUNCTIONS, Meter(10_000)))
     assert result == expected
     assert type(result) is type(expected)

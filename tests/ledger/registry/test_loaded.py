@@ -9,9 +9,12 @@ import pytest
 
 from ledger.registry import catalogue
 from ledger.registry.catalogue import LOADED, LoadedDefinitions
-from ledger.registry.definition import Definition, loaded
-from ledger.registry.evaluate import Scope, evaluate
+from ledger.registry.code import INLINE_NODES_MAX
+from ledger.registry.definition import Definition, Transition, loaded
+from ledger.registry.evaluate import evaluate
 from ledger.registry.meter import Meter
+from ledger.registry.plan import plan
+from tests.ledger.registry.scopes import scope
 from tests.ledger.registry.specimen import act, create, do, kind, service, stage
 
 GUARDS = (("known", ["call", "holds", [["var", "me"], ["str", "clerk"]]]),)
@@ -69,19 +72,34 @@ def test_functions_go_with_their_definition(monkeypatch: pytest.MonkeyPatch) -> 
     LOADED.clear()
     assert do(chain, record, "touch")["reason"] == ""
     (known,) = [kept for kept, _ in LOADED._younger.values()]
-    assert known.programs
-    gone = weakref.ref(next(iter(known.programs.values()))[2])
-    del known
+    (plan,) = known.programs.plans.values()
+    assert plan.guards is not None
+    gone = weakref.ref(plan.guards)
+    del known, plan
     LOADED.clear()
     gc.collect()
     assert gone() is None
 
 
-def test_a_branch_that_never_runs_is_never_made() -> None:
+def test_a_long_branch_that_never_runs_is_never_made() -> None:
     """Nobody has paid for its nodes."""
-    scope = Scope({}, {}, Meter(100))
-    assert evaluate(["or", ["bool", True], ["no such node"]], scope) is True
-    assert evaluate(["and", ["bool", False], ["no such node"]], scope) is False
-    assert evaluate(["if", ["bool", True], ["int", 1], ["no such node"]], scope) == 1
+    seen = scope({}, {}, Meter(1_000))
+    items = [["int", 1]] * INLINE_NODES_MAX
+    long = ["==", ["list", [*items, ["no such node"]]], ["null"]]
+    assert evaluate(["or", ["bool", True], long], seen) is True
+    assert evaluate(["and", ["bool", False], long], seen) is False
+    assert evaluate(["if", ["bool", True], ["int", 1], long], seen) == 1
+    for tree in (["or", ["bool", False], long], ["if", ["bool", False], ["int", 1], long]):
+        with pytest.raises(KeyError):
+            evaluate(tree, seen)
+
+
+def test_a_long_guard_that_is_never_reached_is_never_made() -> None:
+    long = ["==", ["list", [["now"]] * (INLINE_NODES_MAX + 1)], ["null"]]  # no such node
+    first = ("first", ["==", ["var", "now"], ["int", 0]])
+    transition = Transition(to="open", guards=(first, ("second", long)))
+    made = plan(kind(), transition, {}, {})
+    assert made.guards is not None
+    assert made.guards(scope({"now": 1}, {}, Meter(100))) == "first"
     with pytest.raises(KeyError):
-        evaluate(["or", ["bool", False], ["no such node"]], scope)
+        made.guards(scope({"now": 0}, {}, Meter(100)))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ledger import canonical
 from ledger.registry import aggregates, catalogue, pattern
-from ledger.registry.act import INDEX_TABLE, TIMER_TABLE, index_key, timer_key
+from ledger.registry.act import INDEX_TABLE, TIMER_TABLE, index_prefix, timer_key
 from ledger.registry.fields import ListField
 from ledger.transaction import Inadmissible
 from node.authoring.stage import FOUNDER, Stage
@@ -189,11 +189,11 @@ class Life:
         rows = set()
         for record in records:
             kind = self._made.types[record["type"].removeprefix(self._prefix)]
-            rows.add(index_key(record["type"], "state", record["state"], record["id"]))
+            rows.add(_index_row(record, "state", record["state"]))
             for name in kind.indexes:
                 if record["data"].get(name) is not None:
                     value = record["data"][name]
-                    rows.add(index_key(record["type"], name, value, record["id"]))
+                    rows.add(_index_row(record, name, value))
         assert {key for key, _ in state.scan(INDEX_TABLE)} == rows
         for parent in records:
             kind = self._made.types[parent["type"].removeprefix(self._prefix)]
@@ -208,6 +208,12 @@ class Life:
                 known = [value for value in values if value is not None]
                 total = aggregates.total(state, parent["id"], name)
                 assert (total.count, total.sum) == (len(known), sum(known))
+
+
+def _index_row(record: dict[str, Any], name: str, value: Any) -> bytes:
+    """Raw key of a record's row of one index."""
+    identifier: str = record["id"]
+    return index_prefix(record["type"], name, str(value)) + identifier.encode("ascii")
 
 
 def _forget() -> None:

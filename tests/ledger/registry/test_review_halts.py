@@ -17,10 +17,12 @@ from ledger.registry.definition import (
     Transition,
     decode,
 )
-from ledger.registry.evaluate import Functions, Scope, evaluate
+from ledger.registry.evaluate import evaluate
 from ledger.registry.fields import IntegerField, ListField, RecordField, StringField
 from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.pattern import Pattern
+from ledger.registry.piece import Functions
+from tests.ledger.registry.scopes import scope
 from tests.ledger.registry.specimen import CLERK, act, create, do, document, kind, service, stage
 from tests.work import lines_run
 
@@ -160,11 +162,11 @@ def test_an_index_is_named_once(member: str) -> None:
 def test_comparing_large_values_costs_by_their_size(tree: list[Any]) -> None:
     data = {f"f{n}": list(range(64)) for n in range(48)}
     meter = Meter(10_000)
-    evaluate(["==", ["int", 1], ["int", 1]], Scope({}, NO_FUNCTIONS, meter))
+    evaluate(["==", ["int", 1], ["int", 1]], scope({}, NO_FUNCTIONS, meter))
     assert meter.left == 10_000 - 3
     four = ["list", [tree] * 4]
     with pytest.raises(ExpressionRefused) as refused:
-        evaluate(four, Scope({"data": data}, NO_FUNCTIONS, meter))
+        evaluate(four, scope({"data": data}, NO_FUNCTIONS, meter))
     assert refused.value.reason == "EXPRESSION_COST"
 
 

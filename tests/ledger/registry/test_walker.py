@@ -1,4 +1,4 @@
-"""Expressions as nested functions say what a walk through the tree says, at the same price."""
+"""Expressions as code say what a walk through the tree says, at the same price."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ledger.registry.evaluate import Scope, evaluate
+from ledger.registry.evaluate import evaluate
 from ledger.registry.meter import ExpressionRefused, Meter
 from ledger.registry.operators import OPERATORS
+from tests.ledger.registry.scopes import scope
 from tests.ledger.registry.walker import Functions, No, Walker
 
 DATA: dict[str, Any] = {
@@ -21,10 +22,18 @@ DATA: dict[str, Any] = {
     "names": ["a", "b", 1, True, None, ["a"]],
     "map": {"a": 1, "b": {"c": "d" * 70}},
 }
-VARIABLES: dict[str, Any] = {"data": DATA, "now": 1_700_000_000, "me": "ann", "signers": ["ann"]}
+VARIABLES: dict[str, Any] = {
+    "data": DATA,
+    "now": 1_700_000_000,
+    "me": "ann",
+    "signers": ["ann"],
+    "state": "open",
+}
 
 
-def _refuse(error: type[Exception]) -> Functions:
+def refuse(error: type[Exception]) -> Functions:
+    """Functions that refuse with this error."""
+
     def fussy(_: Any, value: Any) -> Any:
         if not isinstance(value, str):
             raise (
@@ -72,26 +81,27 @@ def _nested(inner: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[list[Any]]
     )
 
 
+TREES = st.recursive(_leaves, _nested, max_leaves=10)
+
+
 def _outcomes(tree: list[Any], limit: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """(what evaluation came to, what is left) of a walk, and of the functions."""
-    walker = Walker(VARIABLES, _refuse(No), limit)
+    """(what evaluation came to, what is left) of a walk, and of the program."""
+    walker = Walker(VARIABLES, refuse(No), limit)
     try:
         walked: Any = ("value", repr(walker.walk(tree)))
     except No as no:
         walked = ("refused", no.reason)
     meter = Meter(limit)
-    scope = Scope(VARIABLES, _refuse(ExpressionRefused), meter)
+    seen = scope(VARIABLES, refuse(ExpressionRefused), meter)
     try:
-        run: Any = ("value", repr(evaluate(tree, scope)))
+        run: Any = ("value", repr(evaluate(tree, seen)))
     except ExpressionRefused as refused:
         run = ("refused", refused.reason)
     return (*walked, max(walker.left, 0)), (*run, meter.rest)
 
 
 @settings(max_examples=1_500, deadline=None)
-@given(
-    st.recursive(_leaves, _nested, max_leaves=10), st.one_of(st.integers(0, 40), st.just(10_000))
-)
+@given(TREES, st.one_of(st.integers(0, 40), st.just(10_000)))
 def test_agrees_with_a_walk(tree: list[Any], limit: int) -> None:
     walked, run = _outcomes(tree, limit)
     event(str(walked[:2] if walked[0] == "refused" else "value"))
@@ -135,10 +145,10 @@ def test_at_every_price_of_every_kind_of_node() -> None:
 
 def test_a_tree_is_known_by_what_it_is_and_not_by_where_it_lay() -> None:
     """Trees come and go at the same addresses."""
-    scope = Scope({}, {}, Meter(100_000))
+    seen = scope({}, {}, Meter(100_000))
     for number in range(20_000):
-        assert evaluate(["+", ["int", number], ["int", 1]], scope) == number + 1
-        scope.meter.left = 100
+        assert evaluate(["+", ["int", number], ["int", 1]], seen) == number + 1
+        seen.meter.left = 100
 
 
 @pytest.mark.parametrize("operator", list(OPERATORS))
