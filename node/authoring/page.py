@@ -69,6 +69,7 @@ def service_page(definition: Definition, source: Any, about: str = "") -> str:
         for act, policy in kind.universal.items():
             reasons = "a reason code and a commitment"
             lines.append(f"| {act} | any | | {who(policy)} | {reasons} | {UNIVERSAL[act]} | |")
+        lines += _inputs(kind, written.get("transitions") or {})
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
@@ -91,17 +92,30 @@ def _below(about: str) -> str:
 def _fields(kind: Type, written: dict[str, Any]) -> list[str]:
     lines = ["| field | kind | |", "|---|---|---|"]
     for name, field in kind.fields.items():
-        form = _form(field)
-        notes = [] if field.required else ["optional"]
-        if field.origin == "effect":
-            notes.append("set by the acts")
-        if field.privacy == "committed":
-            notes.append("the content stays off the chain")
-        told = written.get(name)
-        if isinstance(told, dict) and told.get("doc"):
-            notes.insert(0, str(told["doc"]).rstrip("."))
-        lines.append(f"| {name} | {form} | {'; '.join(notes)} |")
+        lines.append(f"| {name} | {_form(field)} | {_notes(field, written.get(name))} |")
     return lines
+
+
+def _inputs(kind: Type, written: dict[str, Any]) -> list[str]:
+    """What acts ask for, with its limits; nothing when they ask for nothing."""
+    lines = []
+    for act, transition in kind.transitions.items():
+        told = (written.get(act) or {}).get("input") or {}
+        for name, field in transition.input.items():
+            lines.append(f"| {name} | {act} | {_form(field)} | {_notes(field, told.get(name))} |")
+    return ["", "| asked for | by | kind | |", "|---|---|---|---|", *lines] if lines else []
+
+
+def _notes(field: Field, told: Any) -> str:
+    """What else is to be said of a field or an input; `told` is what its author wrote."""
+    notes = [] if field.required else ["optional"]
+    if field.origin == "effect":
+        notes.append("set by the acts")
+    if field.privacy == "committed":
+        notes.append("the content stays off the chain")
+    if isinstance(told, dict) and told.get("doc"):
+        notes.insert(0, str(told["doc"]).rstrip("."))
+    return "; ".join(notes)
 
 
 def _form(field: Field) -> str:

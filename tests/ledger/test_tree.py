@@ -124,6 +124,17 @@ def test_a_key_hash_inside_another_entry_is_not_found_there() -> None:
     assert not tree.has(key)
 
 
+@pytest.mark.parametrize("bits", range(24))
+def test_what_exists_is_found_however_deep_it_lies(bits: int) -> None:
+    """More keys than a bucket holds share `bits` leading bits, and differ in the next ones."""
+    keys = [(number << (256 - 8 - bits)).to_bytes(32, "big") for number in range(0, 256, 256 // 64)]
+    tree = Tree.build((key, _hash(key)) for key in keys)
+    for key in keys:
+        assert tree.has(key)
+        assert not tree.has(key[:-1] + b"\x01")
+    assert len(keys) > BUCKET_MAX
+
+
 @pytest.mark.parametrize("size", [0, 1, 16, 17, 1000])
 def test_proofs_of_presence_and_absence_verify(size: int) -> None:
     tree = Tree.build(_entries(range(size)).items())
