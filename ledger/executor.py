@@ -31,11 +31,18 @@ from ledger.transaction import Inadmissible, Transaction
 from ledger.validators import ValidatorSet
 
 DEFECT: Final = "INTERNAL_ERROR"
-DEFECTS: tuple[type[Exception], ...] = (ArithmeticError, AttributeError, LookupError, TypeError)
-"""What a mistake in the rules raises. It is the same on every validator, so it refuses what met it,
-at a high price; else one transaction would stop all of them, and a timer would for ever. What may
-come of the machine still stops the node: memory, recursion, and a store whose rows are damaged or
-missing, which decoders (ValueError) and assertions notice."""
+DEFECTS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+)
+"""What a mistake in the rules raises, or in the code that they become. It is the same on every
+validator, so it refuses what met it, at a high price; else one transaction would stop all of them,
+and a timer would for ever. What may come of the machine still stops the node: memory, recursion,
+and a store whose rows are damaged or missing, which decoders (ValueError) and assertions notice. So
+does code that is none (SyntaxError): versions of Python may differ about it."""
 
 
 class BlockInvalid(ValueError):

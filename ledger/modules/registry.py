@@ -136,10 +136,9 @@ def _acting(
         except ExpressionRefused as refused:
             return Refusal(refused.reason)
         finally:  # what a refused act cost, it cost
-            rest, effects_left = act.meter.left, act.effects_left  # below 0, no work was done
-            parameters = context.parameters
-            context.expression_cost = parameters.expression_cost_max - (max(0, rest))
-            context.effects = parameters.effects_max - (max(0, effects_left))
+            parameters = context.parameters  # below 0, no work was done
+            context.expression_cost = parameters.expression_cost_max - max(0, act.meter.left)
+            context.effects = parameters.effects_max - max(0, act.effects_left)
 
     return apply
 

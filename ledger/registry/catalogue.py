@@ -18,8 +18,8 @@ ACTIVE = "active"
 SUSPENDED = "suspended"
 LOADED_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of definitions that are kept in their loaded form, as canonical JSON; with their code they take
-twelve times that. Loading is not paid for, since it depends on what is kept: this is more than
-blocks use in turn."""
+twelve times that, and thirty times at worst. Loading is not paid for, since it depends on what is
+kept: this is more than blocks use in turn."""
 DEFINITION_BYTES_PER_UNIT: Final = 64
 """Of a definition that is searched for a role, for one unit of cost."""
 

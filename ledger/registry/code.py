@@ -15,17 +15,18 @@ from typing import Any, Final
 
 from ledger.ids import INTEGER_MAX
 from ledger.registry.meter import Value
-from ledger.registry.operators import OPERATORS
+from ledger.registry.operators import OPERATORS, type_error
 from ledger.registry.piece import RUNTIME, VARIABLES, Functions, Piece, Run, indented, payment
 
-INLINE_NODES_MAX: Final = 24
-"""A branch of more nodes is made when it first runs: until then nobody has paid for its nodes."""
+ROOM: Final = 64
+"""Nodes of branches that one program may hold. A branch for which there is no room left becomes a
+program of its own when it first runs: until then nobody has paid for its nodes."""
 
 
-def _size(tree: Any) -> int:
-    """Nodes and lists of a tree, counted no further than it matters."""
+def _size(tree: Any, limit: int) -> int:
+    """Nodes and lists of a tree, counted no further than just beyond a limit."""
     waiting, count = [tree], 0
-    while waiting and count <= INLINE_NODES_MAX:
+    while waiting and count <= limit:
         part = waiting.pop()
         if isinstance(part, list):
             count += 1
@@ -38,6 +39,7 @@ class Writer:
 
     def __init__(self, functions: Functions) -> None:
         self.functions = functions
+        self.room = ROOM
         self._temporaries = 0
         self._globals: dict[str, Any] = dict(RUNTIME)
         self._variables: dict[str, None] = {}
@@ -78,11 +80,13 @@ class Writer:
 
     def branch(self, tree: list[Any], *, boolean: bool = False) -> Piece:
         """The code of a tree that is reached only sometimes; what it costs is paid in its lines."""
-        if _size(tree) > INLINE_NODES_MAX:
+        size = _size(tree, self.room)
+        if size > self.room:
             target = self.temporary()
             later = self.constant(Later(tree, self.functions))
             piece = Piece(0, (f"{target} = {later}(s)",), target)
         else:
+            self.room -= size
             piece = self.piece(tree)
         if boolean:
             piece = _boolean(piece)
@@ -108,9 +112,34 @@ class Later:
 def expression(tree: list[Any], functions: Functions) -> Run:
     """The program of a tree: it pays for itself and returns the value. Raises ExpressionRefused
     with EXPRESSION_TYPE, EXPRESSION_OVERFLOW or EXPRESSION_COST."""
+    if tree[0] in _CONSTANTS or (tree[0] == "get" and tree[1] in _MAPS):
+        return _leaf(tree)
     writer = Writer(functions)
     piece = writer.piece(tree)
     return writer.program((*payment(piece.cost), *piece.lines, f"return {piece.value}"))
+
+
+def _leaf(tree: list[Any]) -> Run:
+    """A constant, or a field: most of the trees that stand alone. Code of their own would take more
+    memory than all else."""
+    if tree[0] == "get":
+        attribute, name = VARIABLES[tree[1][1]], tree[2]
+
+        def field(scope: Any) -> Value:
+            scope.meter.spend(2)
+            values = getattr(scope, attribute)
+            if type(values) is not dict or name not in values:
+                raise type_error(f"no field {name}")
+            return values[name]
+
+        return field
+    value = tree[1] if len(tree) > 1 else None
+
+    def constant(scope: Any) -> Value:
+        scope.meter.spend(1)
+        return value
+
+    return constant
 
 
 def _sequence(pieces: Sequence[Piece]) -> tuple[int, tuple[str, ...], bool]:
@@ -316,6 +345,8 @@ _ARITHMETIC: Final[Mapping[str, Callable[[int, int], int]]] = {
 }
 _ORDER: Final = ("<", "<=", ">", ">=")
 _EQUALITY: Final = ("==", "!=")
+_CONSTANTS: Final = frozenset(("int", "str", "bool", "null"))
+_MAPS: Final = (["var", "data"], ["var", "input"])
 _NODES: Final[Mapping[str, Callable[[Writer, list[Any]], Piece]]] = {
     "int": _constant,
     "str": _constant,

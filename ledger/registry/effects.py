@@ -41,7 +41,7 @@ from ledger.registry.definition import (
 )
 from ledger.registry.evaluate import Plan, evaluate
 from ledger.registry.meter import ExpressionRefused, Value, weigh
-from ledger.registry.plan import PLAIN, Calls, holds, plan
+from ledger.registry.plan import PLAIN, Calls, effects_of, holds, plan
 from ledger.registry.scope import FUNCTIONS, Scope, claim_key, read_record
 
 _ACCOUNT: Final = re.compile(r"[!-\"$-~]{1,128}#[!-~]{1,64}", re.ASCII)
@@ -220,11 +220,14 @@ def perform(
     if record["id"] in act.open:
         raise Refused("REENTERED")
     act.open.append(record["id"])
-    _, guards, effects, changed = _plan(loaded, kind, transition)
+    known_plan = _plan(loaded, kind, transition)
+    guards, effects, changed = known_plan.guards, known_plan.effects, known_plan.changed
     if guards is not None and (failing := guards(scope)) is not None:
         raise Refused("GUARD_FAILED", guard=failing)
     change = Change(act, loaded, kind, record, scope)
-    if effects is not None:
+    if transition.effects:
+        if effects is None:
+            effects = known_plan.effects = effects_of(kind, transition, FUNCTIONS, _CALLS)
         try:
             effects(scope, change)
         except ExpressionRefused as refused:
@@ -252,9 +255,9 @@ def perform(
 
 def _plan(loaded: Loaded, kind: Type, transition: Transition) -> Plan:
     plans = loaded.programs.plans
-    known = plans.get(id(transition))
+    known = plans.get((id(kind), id(transition)))
     if known is None:
-        known = plans[id(transition)] = plan(kind, transition, FUNCTIONS, _CALLS)
+        known = plans[id(kind), id(transition)] = plan(kind, transition, FUNCTIONS)
     return known
 
 

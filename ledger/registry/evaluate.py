@@ -7,27 +7,30 @@ reads the state costs more. A failure is a refusal with a stable reason.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from ledger.registry.code import expression
-from ledger.registry.definition import Transition
+from ledger.registry.definition import Transition, Type
 from ledger.registry.meter import Value
 from ledger.registry.operators import type_error
 from ledger.registry.piece import Functions, Run
 
 
-class Plan(NamedTuple):
-    """What a transition does, as programs."""
+class Plan(msgspec.Struct):
+    """What a transition of a record type does, as programs."""
 
+    kind: Type
     transition: Transition
     guards: Run | None
     """Takes the scope. The name of the first guard that does not hold, or None; raises Refused when
     one has no value."""
-    effects: Callable[[Any, Any], None] | None
-    """Takes the scope and the change (`ledger.registry.effects`). Raises Refused, and
-    ExpressionRefused when a value has none."""
     changed: tuple[str, ...] | None
     """The fields that the effects set, in the definition's order; None when that depends."""
+    effects: Callable[[Any, Any], None] | None = None
+    """Takes the scope and the change (`ledger.registry.effects`). Raises Refused, and
+    ExpressionRefused when a value has none. None until the guards have held."""
 
 
 class Programs:
@@ -38,7 +41,8 @@ class Programs:
 
     def __init__(self) -> None:
         self.trees: dict[int, tuple[list[Any], Run]] = {}
-        self.plans: dict[int, Plan] = {}
+        self.plans: dict[tuple[int, int], Plan] = {}
+        """By type and transition."""
 
 
 class Evaluating(Protocol):

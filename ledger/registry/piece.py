@@ -38,17 +38,14 @@ def _operate(
     return operator(left, right)
 
 
-RUNTIME: Final[Mapping[str, Any]] = {
-    # What generated code may use of Python: nothing else is in its reach.
-    "__builtins__": {
-        "type": type,
-        "int": int,
-        "str": str,
-        "list": list,
-        "dict": dict,
-        "KeyError": KeyError,
-        "TypeError": TypeError,
-    },
+_NAMES: Final[Mapping[str, Any]] = {
+    "type": type,
+    "int": int,
+    "str": str,
+    "list": list,
+    "dict": dict,
+    "KeyError": KeyError,
+    "TypeError": TypeError,
     "operate": _operate,
     "no_field": lambda name: type_error(f"no field {name}"),
     "no_fields": lambda: type_error("has() of something that has no fields"),
@@ -57,6 +54,9 @@ RUNTIME: Final[Mapping[str, Any]] = {
     "not_integer": lambda: type_error("want an integer"),
     "beyond": lambda: ExpressionRefused("EXPRESSION_OVERFLOW", "an integer is beyond 2^53-1"),
 }
+RUNTIME: Final[Mapping[str, Any]] = {"__builtins__": dict(_NAMES)}
+"""Every name that generated code may use besides its own: in the place of Python's built-ins, so
+that all programs share them."""
 
 
 @dataclass(frozen=True, slots=True)

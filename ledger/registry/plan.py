@@ -6,7 +6,7 @@ Effects on the record itself are written out; those that reach further are calls
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger.ids import INTEGER_MAX
 from ledger.registry.act import Refused
@@ -31,24 +31,35 @@ PLAIN: Final = frozenset((int, str, bool, type(None)))
 """Kinds of value that a field can hold, lists apart."""
 
 
+_EFFECT_NODES: Final = 2
+"""What an effect counts for in a program, besides its values."""
 _DEPENDING: Final = (IfEffect, PushEffect, PullEffect)
 """Effects of which it is not written which fields they change, or that change them in a call."""
 Calls: TypeAlias = Mapping[type, Callable[[Any, Any], None]]
 """Effects that are calls: a function of the change and the effect."""
 
 
-def plan(kind: Type, transition: Transition, functions: Functions, calls: Calls) -> Plan:
-    """The programs of a transition of a record type."""
-    guards = effects = None
+def plan(kind: Type, transition: Transition, functions: Functions) -> Plan:
+    """The programs of a transition of a record type, but for its effects: they are for when its
+    guards have held."""
     names = {effect.field for effect in transition.effects if isinstance(effect, SetEffect)}
-    known = not any(isinstance(effect, _DEPENDING) for effect in transition.effects)
-    changed = tuple(name for name in kind.fields if name in names) if known else None
-    if transition.guards:
-        guards = _guards(Writer(functions), transition.guards)
-    if transition.effects:
-        writer = _Effects(kind, functions, calls, note=not known)
-        effects = writer.program(writer.lines(transition.effects))
-    return Plan(transition, guards, effects, changed)
+    changed = tuple(name for name in kind.fields if name in names)
+    guards = _guards(Writer(functions), transition.guards) if transition.guards else None
+    return Plan(kind, transition, guards, None if _depends(transition) else changed)
+
+
+def effects_of(
+    kind: Type, transition: Transition, functions: Functions, calls: Calls
+) -> Callable[[Any, Any], None]:
+    """The program of a transition's effects."""
+    return _Effects(_Setting(kind, functions, calls, _depends(transition))).program(
+        transition.effects
+    )
+
+
+def _depends(transition: Transition) -> bool:
+    """Whether only the program can tell which fields it changed."""
+    return any(isinstance(effect, _DEPENDING) for effect in transition.effects)
 
 
 def holds(field: Field | None, value: Value) -> bool:
@@ -87,15 +98,22 @@ def _guard_refused(refused: ExpressionRefused, guard: str) -> Refused:
     return Refused(refused.reason, guard=guard)
 
 
+class _Setting(NamedTuple):
+    """What programs of effects are written for."""
+
+    kind: Type
+    functions: Functions
+    calls: Calls
+    note: bool
+    """Whether the program tells which fields it set."""
+
+
 class _Effects:
     """Writes the program of a transition's effects."""
 
-    def __init__(self, kind: Type, functions: Functions, calls: Calls, *, note: bool) -> None:
-        """`note`: the program tells which fields it set."""
-        self._kind = kind
-        self._note = note
-        self._calls = calls
-        self._writer = Writer(functions)
+    def __init__(self, setting: _Setting) -> None:
+        self._setting = setting
+        self._writer = Writer(setting.functions)
         self._data = self._writer.variable("data")
         self._not_held = self._writer.constant(lambda name: Refused("DATA_INVALID", field=name))
         self._no_time = self._writer.constant(lambda: Refused("EXPRESSION_TYPE"))
@@ -103,15 +121,21 @@ class _Effects:
         self._plain = self._writer.constant(PLAIN)
         self._list_held = self._writer.constant(_is_list)
 
-    def program(self, lines: Sequence[str]) -> Callable[..., Any]:
-        """The program of these lines."""
+    def program(self, effects: Sequence[Effect]) -> Callable[[Any, Any], None]:
+        """The program of some effects."""
+        lines = self._lines(effects)
         first = ("act = change.act", "timers = change.record['timers']")
         return self._writer.program((*first, *lines), "s, change")
 
-    def lines(self, effects: Sequence[Effect]) -> tuple[str, ...]:
+    def _lines(self, effects: Sequence[Effect]) -> tuple[str, ...]:
         """Every effect, in order; each counts."""
         lines: list[str] = []
-        for effect in effects:
+        for number, effect in enumerate(effects):
+            if self._writer.room < _EFFECT_NODES:
+                rest = _Later(effects[number:], self._setting)
+                lines.append(f"{self._writer.constant(rest)}(s, change)")
+                break
+            self._writer.room -= _EFFECT_NODES
             lines += ("act.effects_left -= 1", f"if act.effects_left < 0: raise {self._too_many}()")
             lines += self._effect(effect)
         return tuple(lines)
@@ -128,9 +152,9 @@ class _Effects:
             return (
                 *condition.lines,
                 f"if {condition.value}:",
-                *indented(self.lines(effect.then) or ("pass",)),
+                *indented(self._lines(effect.then) or ("pass",)),
             )
-        call = self._writer.constant(self._calls[type(effect)])
+        call = self._writer.constant(self._setting.calls[type(effect)])
         return (f"{call}(change, {self._writer.constant(effect)})",)
 
     def _set(self, effect: SetEffect) -> tuple[str, ...]:
@@ -138,14 +162,14 @@ class _Effects:
         refuse = f"raise {self._not_held}({name})"
         return (
             *value.lines,
-            *((f"change.changed.add({name})",) if self._note else ()),
+            *((f"change.changed.add({name})",) if self._setting.note else ()),
             *self._held(effect.field, value, refuse),
             *self._put(name, value),
         )
 
     def _held(self, field: str, value: Piece, refuse: str) -> tuple[str, ...]:
         """As `holds`, with a refusal."""
-        if isinstance(self._kind.fields[field], ListField):
+        if isinstance(self._setting.kind.fields[field], ListField):
             return (f"if not {self._list_held}({value.value}): {refuse}",)
         if value.kind == "list":
             return (refuse,)
@@ -167,3 +191,19 @@ class _Effects:
             f"if {kind}not 0 <= {due.value} <= {INTEGER_MAX}: raise {self._no_time}()",
             f"timers[{name}] = {due.value} if {due.value} > act.now else act.now",
         )
+
+
+class _Later:
+    """The program of effects for which there was no room, made when they are first reached."""
+
+    __slots__ = ("_effects", "_run", "_setting")
+
+    def __init__(self, effects: Sequence[Effect], setting: _Setting) -> None:
+        self._effects = effects
+        self._setting = setting
+        self._run: Callable[[Any, Any], None] | None = None
+
+    def __call__(self, scope: Any, change: Any) -> None:
+        if self._run is None:
+            self._run = _Effects(self._setting).program(self._effects)
+        self._run(scope, change)

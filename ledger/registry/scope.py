@@ -65,12 +65,20 @@ def read_record(draft: Draft, record: str, meter: Meter) -> dict[str, Any] | Non
     return value
 
 
-@lru_cache(maxsize=128)
-def _shared(data: bytes) -> dict[str, Any]:
-    """A record, parsed: what one act asks of another record, the next one asks again. Expressions
-    change nothing."""
+SHARED_BYTES_MAX: Final = 4_096
+"""Longest record that is kept parsed."""
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
     value: dict[str, Any] = canonical.decode(data)
     return value
+
+
+@lru_cache(maxsize=128)
+def _shared(data: bytes) -> dict[str, Any]:
+    """A record, parsed: what one act asks of another record, the next one asks again. Nobody
+    changes it, nor the lists in it: effects put others in their place."""
+    return _parsed(data)
 
 
 def _locks(value: dict[str, Any]) -> dict[str, str]:
@@ -116,7 +124,7 @@ class Scope(msgspec.Struct):
         if data is None:
             return None
         self.meter.spend(len(data) // BYTES_PER_UNIT)
-        return _shared(data)
+        return _parsed(data) if len(data) > SHARED_BYTES_MAX else _shared(data)
 
     def state_of(self, record: Value) -> str:
         """State of a record, or empty."""

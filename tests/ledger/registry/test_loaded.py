@@ -9,7 +9,7 @@ import pytest
 
 from ledger.registry import catalogue
 from ledger.registry.catalogue import LOADED, LoadedDefinitions
-from ledger.registry.code import INLINE_NODES_MAX
+from ledger.registry.code import ROOM
 from ledger.registry.definition import Definition, Transition, loaded
 from ledger.registry.evaluate import evaluate
 from ledger.registry.meter import Meter
@@ -84,7 +84,7 @@ def test_functions_go_with_their_definition(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_long_branch_that_never_runs_is_never_made() -> None:
     """Nobody has paid for its nodes."""
     seen = scope({}, {}, Meter(1_000))
-    items = [["int", 1]] * INLINE_NODES_MAX
+    items = [["int", 1]] * ROOM
     long = ["==", ["list", [*items, ["no such node"]]], ["null"]]
     assert evaluate(["or", ["bool", True], long], seen) is True
     assert evaluate(["and", ["bool", False], long], seen) is False
@@ -95,10 +95,10 @@ def test_a_long_branch_that_never_runs_is_never_made() -> None:
 
 
 def test_a_long_guard_that_is_never_reached_is_never_made() -> None:
-    long = ["==", ["list", [["now"]] * (INLINE_NODES_MAX + 1)], ["null"]]  # no such node
+    long = ["==", ["list", [["now"]] * (ROOM + 1)], ["null"]]  # no such node
     first = ("first", ["==", ["var", "now"], ["int", 0]])
     transition = Transition(to="open", guards=(first, ("second", long)))
-    made = plan(kind(), transition, {}, {})
+    made = plan(kind(), transition, {})
     assert made.guards is not None
     assert made.guards(scope({"now": 1}, {}, Meter(100))) == "first"
     with pytest.raises(KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
@@ -24,7 +25,7 @@ from ledger.registry.definition import (
 )
 from ledger.registry.fields import CodeField, IntegerField, ListField
 from ledger.registry.meter import ExpressionRefused, Meter
-from ledger.registry.plan import plan
+from ledger.registry.plan import effects_of, plan
 from tests.ledger.registry.scopes import scope
 from tests.ledger.registry.test_walker import DATA, TREES, VARIABLES, refuse
 from tests.ledger.registry.walker import MAX, No, Walker
@@ -118,13 +119,13 @@ def fast(transition: Transition, left: int, effects_left: int) -> tuple[Any, ...
     act = SimpleNamespace(effects_left=effects_left, now=NOW)
     timers = {"gone": 5, "kept": 6}
     change = SimpleNamespace(act=act, record={"timers": timers}, changed=set())
-    _, guards, effects, changed = plan(KIND, transition, seen.functions, {})
+    made = plan(KIND, transition, seen.functions)
+    changed = made.changed
     try:
-        failing = None if guards is None else guards(seen)
+        failing = None if made.guards is None else made.guards(seen)
         if failing is not None:
             return ("GUARD_FAILED", failing), meter.rest, effects_left
-        if effects is not None:
-            effects(seen, change)
+        effects_of(KIND, transition, seen.functions, {})(seen, change)
     except (Refused, ExpressionRefused) as refused:
         named = getattr(refused, "results", ())
         args = (refused.reason, *(value for result in named for value in result.values()))
@@ -251,7 +252,17 @@ def test_no_text_becomes_code(text: str) -> None:
 
 def test_a_program_reaches_nothing_else() -> None:
     transition = Transition(to="open", guards=(("g", ["bool", True]),))
-    made = plan(KIND, transition, {}, {})
+    made = plan(KIND, transition, {})
     assert made.guards is not None
     reach = made.guards.__globals__["__builtins__"]
-    assert sorted(reach) == ["KeyError", "TypeError", "dict", "int", "list", "str", "type"]
+    ours = {name for name, value in reach.items() if getattr(builtins, name, None) is not value}
+    assert sorted(reach.keys() - ours) == [
+        "KeyError",
+        "TypeError",
+        "dict",
+        "int",
+        "list",
+        "str",
+        "type",
+    ]
+    assert all(reach[name].__module__.startswith("ledger.registry.") for name in ours)
