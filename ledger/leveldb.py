@@ -13,7 +13,7 @@ import plyvel
 
 from ledger.overlay import merge
 from ledger.presence import Presence
-from ledger.recent import Recent
+from ledger.recent import UNKNOWN, Recent
 from ledger.store import MARK_TABLE, StoreDamaged
 
 _WRITE_BUFFER_BYTES: Final = 256 * 1024 * 1024
@@ -66,12 +66,11 @@ class LevelStore:
     def get(self, key: bytes) -> bytes | None:
         if key in self._staged:
             return self._staged[key]
-        if self._marks.lacks(key):
+        if key.startswith(MARK_TABLE) and self._marks.lacks(key):
             return None
-        try:
-            return self._recent.get(key)
-        except KeyError:
-            pass
+        known = self._recent.get(key)
+        if known is not UNKNOWN:
+            return known
         try:
             value = self._read(key)
         except plyvel.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final
 
 from ledger.store import STATE_TABLE
@@ -12,6 +13,15 @@ VALUE_BYTES_MAX: Final = 256 * 1024
 """Definitions of services are read by every act; bodies of blocks are longer and read once."""
 _ROW_BYTES: Final = 200
 """What a row costs beside its key and value, about."""
+
+
+class Unknown(Enum):
+    """What is not kept."""
+
+    UNKNOWN = 0
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
 
 
 class Recent:
@@ -26,12 +36,13 @@ class Recent:
         self._bytes = 0
         """Of the younger generation, deleted rows included."""
 
-    def get(self, key: bytes) -> bytes | None:
-        """The answer for `key`, None when it does not exist. Raises KeyError when not kept."""
-        if key in self._younger:
-            return self._younger[key]
-        value = self._older.pop(key)
-        self.put(key, value)
+    def get(self, key: bytes) -> bytes | Unknown | None:
+        """The answer for `key`, None when it does not exist; UNKNOWN when it is not kept."""
+        value = self._younger.get(key, UNKNOWN)
+        if value is UNKNOWN:
+            value = self._older.pop(key, UNKNOWN)
+            if not isinstance(value, Unknown):
+                self.put(key, value)
         return value
 
     def put(self, key: bytes, value: bytes | None) -> None:

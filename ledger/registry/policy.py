@@ -69,7 +69,9 @@ class Search:
         takes the whole search: an empty list of parties, say, asks for nobody."""
         self._authorities.spend(1)
         if isinstance(policy, RolePolicy):  # first, since it is the most common
-            return self._is(policy, party)
+            question = (id(policy), party, False)
+            answer = self._answers[question] = self._decide(policy, party, False)
+            return answer
         if isinstance(policy, ExceptPolicy):
             return not self._excluded(policy, party) and self.alone(policy.of, party)
         if isinstance(policy, AnyPolicy):
@@ -155,7 +157,13 @@ class Search:
         return frozenset(value)
 
     def _excluded(self, policy: ExceptPolicy, party: str) -> bool:
-        return any(self._is(part, party, unknown=True) for part in policy.but)
+        for part in policy.but:
+            if isinstance(part, PartyPolicy):  # the most common; it costs nothing to ask
+                if self._authorities.field(part.field) == party:
+                    return True
+            elif self._is(part, party, unknown=True):
+                return True
+        return False
 
     def _is(self, policy: Policy, party: str, *, unknown: bool = False) -> bool:
         """Whether one party satisfies one leaf; a composite exception holds when any part does.
