@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,10 @@ _WRITE_BUFFER_BYTES: Final = 256 * 1024 * 1024
 _TABLE_BYTES: Final = 64 * 1024 * 1024
 _CACHE_BYTES: Final = 64 * 1024 * 1024
 _BLOOM_BITS: Final = 10
+_NO_KEY: Final = b"\x00"
+"""No table's name: no row has such a key."""
+_MERGE_NICE: Final = 10
+"""Of the thread that merges: a tenth of the share of one that decides on blocks."""
 
 
 class LevelStore:
@@ -50,6 +55,7 @@ class LevelStore:
                 lru_cache_size=_CACHE_BYTES,
                 bloom_filter_bits=_BLOOM_BITS,
             )
+            self._put_merges_behind()
         # Without verify_checksums a flipped bit of a table would be read as if it were written.
         # One callable saves two look-ups on the hottest call of all.
         self._read: Callable[[bytes], bytes | None] = partial(self._db.get, verify_checksums=True)
@@ -58,6 +64,21 @@ class LevelStore:
         self._recent = Recent()
         with self._faults():
             self._marks = Presence(MARK_TABLE, self._keys(MARK_TABLE))
+
+    def _put_merges_behind(self) -> None:
+        """Let LevelDB's own thread, which merges files in bursts of seconds, run when nobody else
+        needs the processor. It is one for all databases of a process, and begins when there is
+        something to do: a merge of nothing makes it begin now. Linux only; elsewhere, or where it
+        is not allowed, nothing happens."""
+        tasks = Path("/proc/self/task")
+        if not tasks.is_dir():
+            return
+        known = {task.name for task in tasks.iterdir()}
+        self._db.compact_range(start=_NO_KEY, stop=_NO_KEY)
+        for task in tasks.iterdir():
+            if task.name not in known:
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), _MERGE_NICE)
 
     def _keys(self, prefix: bytes) -> Iterator[bytes]:
         with self._db.iterator(prefix=prefix, include_value=False, verify_checksums=True) as keys:

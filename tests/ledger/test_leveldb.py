@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +220,35 @@ def test_a_disk_that_refuses_is_an_oserror(tmp_path: Path, text: str, number: in
     assert caught.value.errno == number
     assert store.has_staged()
     store.close()
+
+
+_PRIORITIES = """
+import os, sys
+from pathlib import Path
+from ledger.leveldb import LevelStore
+stores = [LevelStore(Path(sys.argv[1]) / name, create_if_missing=True) for name in "ab"]
+tasks = [int(task) for task in os.listdir("/proc/self/task")]
+nice = [os.getpriority(os.PRIO_PROCESS, task) for task in tasks]
+print(sorted(value - os.getpriority(os.PRIO_PROCESS, os.getpid()) for value in nice))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+def test_merges_run_behind_everything_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _PRIORITIES, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[0, 10]"
+
+
+def test_opening_a_database_merges_none_of_its_files(tmp_path: Path) -> None:
+    directory = tmp_path / "db"
+    for number in range(3):
+        store = LevelStore(directory, create_if_missing=True)
+        store.stage({b"%d/%d" % (row, number): bytes(1_000) for row in range(100)})
+        store.flush()
+        store.close()
+    LevelStore(directory).close()
+    tables = {file.name for file in directory.glob("*.ldb")}
+    assert len(tables) == 3
+    LevelStore(directory).close()
+    assert {file.name for file in directory.glob("*.ldb")} == tables
