@@ -237,10 +237,10 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="benchmarks services")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--transactions", type=int, default=160_000)
+    parser.add_argument("--transactions", type=int, default=320_000)
     parser.add_argument("--clients", type=int, default=1_000)
     parser.add_argument("--preload", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--width", type=int, default=8)
     options = parser.parse_args()
     with network() as running:
