@@ -25,7 +25,9 @@ _BLOOM_BITS: Final = 10
 _NO_KEY: Final = b"\x00"
 """No table's name: no row has such a key."""
 _MERGE_NICE: Final = 10
-"""Of the thread that merges: a tenth of the share of one that decides on blocks."""
+"""Of the thread that merges, above the process's own: a tenth of the share of one that decides on
+blocks."""
+_NICE_MAX: Final = 19
 
 
 class LevelStore:
@@ -74,11 +76,12 @@ class LevelStore:
         if not tasks.is_dir():
             return
         known = {task.name for task in tasks.iterdir()}
+        nice = min(os.getpriority(os.PRIO_PROCESS, 0) + _MERGE_NICE, _NICE_MAX)
         self._db.compact_range(start=_NO_KEY, stop=_NO_KEY)
         for task in tasks.iterdir():
             if task.name not in known:
                 with suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, int(task.name), _MERGE_NICE)
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
 
     def _keys(self, prefix: bytes) -> Iterator[bytes]:
         with self._db.iterator(prefix=prefix, include_value=False, verify_checksums=True) as keys:
