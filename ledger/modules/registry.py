@@ -136,9 +136,8 @@ def _acting(
         except ExpressionRefused as refused:
             return Refusal(refused.reason)
         finally:  # what a refused act cost, it cost
-            parameters = context.parameters  # below 0, no work was done
-            context.expression_cost = parameters.expression_cost_max - max(0, act.meter.left)
-            context.effects = parameters.effects_max - max(0, act.effects_left)
+            context.expression_cost = context.parameters.expression_cost_max - act.meter.rest
+            context.effects = context.parameters.effects_max - max(0, act.effects_left)
 
     return apply
 

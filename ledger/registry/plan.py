@@ -29,8 +29,6 @@ from ledger.registry.piece import Functions, Piece, Run, indented
 
 PLAIN: Final = frozenset((int, str, bool, type(None)))
 """Kinds of value that a field can hold, lists apart."""
-
-
 _EFFECT_NODES: Final = 2
 """What an effect counts for in a program, besides its values."""
 _DEPENDING: Final = (IfEffect, PushEffect, PullEffect)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ledger import canonical
 from tests.integration.network import Net, network
 from tests.integration.shell import Shell
+from tests.integration.voting import committed, vote_in
 from tests.node.test_balances import MINTING
 from tests.services.hostile import definition
 
@@ -19,41 +18,14 @@ TREASURY = "treasury"
 WORKS = 16
 
 
-def committed(net: Net, party: str, *operations: dict[str, Any]) -> tuple[str, list[Any]]:
-    """Transaction id and results."""
-    fate = net.commit(net.sign(party, *operations))
-    assert fate["status"] == "committed", fate
-    return fate["id"], net.call(0, "tx_get", id=fate["id"])["entry"]["results"]
-
-
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     """A network with a service whose acts make coins."""
     with network(tmp_path_factory.mktemp("balances")) as running:
-        propose = {
-            "op": "gov.propose",
-            "proposal": "odd",
-            "kind": "activate",
-            "body": {"definition": canonical.decode(definition(MINTING).encode())},
-            "rationale": "ab" * 32,
-            "effective_height": 0,
-            "until": int(time.time()) + 3_600,
-        }
-        committed(running, TREASURY, propose)
-        for agency in ("land-registry", "health-agency"):
-            vote = {"op": "gov.vote", "proposal": "odd", "accept": True}
-            committed(running, agency, vote)
+        vote_in(running, definition(MINTING))
         create = {"op": "record.create", "type": "odd-box", "version": 1}
-        deadline = time.monotonic() + 20
-        while net_unknown(running) and time.monotonic() < deadline:
-            time.sleep(0.2)
         committed(running, TREASURY, {**create, "data": {"owner": TREASURY}})
         yield running
-
-
-def net_unknown(net: Net) -> bool:
-    """Whether the service is not in force yet."""
-    return bool(net.call(0, "service_list")["items"] == [])
 
 
 @pytest.fixture(scope="module")

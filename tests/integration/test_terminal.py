@@ -7,16 +7,14 @@ import os
 import pty
 import select
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ledger import canonical
 from tests.integration.network import BIN, Net, network
 from tests.integration.shell import Shell
-from tests.integration.test_balances import committed, net_unknown
+from tests.integration.voting import vote_in
 from tests.services.hostile import SOURCE, definition
 
 pytestmark = pytest.mark.process
@@ -42,22 +40,7 @@ SECONDS = 20
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
     with network(tmp_path_factory.mktemp("terminal")) as running:
-        propose = {
-            "op": "gov.propose",
-            "proposal": "odd",
-            "kind": "activate",
-            "body": {"definition": canonical.decode(definition(SOURCE + FORM).encode())},
-            "rationale": SEAL,
-            "effective_height": 0,
-            "until": int(time.time()) + 3_600,
-        }
-        committed(running, TREASURY, propose)
-        for agency in ("land-registry", "health-agency"):
-            vote = {"op": "gov.vote", "proposal": "odd", "accept": True}
-            committed(running, agency, vote)
-        deadline = time.monotonic() + SECONDS
-        while net_unknown(running) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        vote_in(running, definition(SOURCE + FORM))
         yield running
 
 
